@@ -1,0 +1,41 @@
+# Every target installs what it needs. The project's own Node comes with npm into node_modules/.bin.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+sources := $(shell find src -name '*.ts' -not -name '*.test.ts') package.json tools/build.ts
+
+.PHONY: all demo test check format interop peers bench clean
+all: dist/cli/main.js
+
+node_modules/.installed: package.json package-lock.json .npmrc
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+dist/cli/main.js: node_modules/.installed $(sources)
+	node tools/build.ts
+
+demo: dist/cli/main.js
+	node test/e2e/demo.ts
+
+test: dist/cli/main.js
+	vitest run
+
+check: node_modules/.installed
+	tsc -p .
+	biome check --error-on-warnings .
+	eslint src test bench tools
+	depcruise --config .dependency-cruiser.cjs src
+	knip
+
+format: node_modules/.installed
+	biome check --write .
+
+peers:
+	sh tools/install-peers.sh
+
+interop: dist/cli/main.js peers
+	vitest run --config vitest.interop.config.ts
+
+bench: dist/cli/main.js peers
+	node bench/run.ts
+
+clean:
+	rm -rf dist demo-out node_modules

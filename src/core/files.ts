@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { collectBytes } from './bytes.ts'
+import { CosignetError, quote, reasonOf } from './errors.ts'
+
+/**
+ * Reads a file of at most `limit` bytes.
+ * @param what names the kind of file in messages, for example "key file".
+ * @throws FILE if it cannot be read; TOO_LARGE
+ */
+export async function readFileBounded(path: string, limit: number, what: string): Promise<Uint8Array> {
+  try {
+    const file = await open(path, constants.O_RDONLY)
+    try {
+      return await collectBytes(
+        file.createReadStream({ autoClose: false }),
+        limit,
+        `The ${what} ${quote(path)}`,
+      )
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw fileError(error, `The ${what} ${quote(path)} cannot be read`)
+  }
+}
+
+export interface WriteFileOptions {
+  /** Permission bits of a new file, for example 0o600. */
+  readonly mode: number
+  /** Refuse with ALREADY_EXISTS if the file is there. Default: replace it. */
+  readonly exclusive?: boolean
+}
+
+/**
+ * Writes a file so that a reader (or a power cut) sees all of it or nothing: temporary name, sync, rename.
+ * @throws ALREADY_EXISTS, FILE
+ */
+export async function writeFileAtomically(
+  path: string,
+  bytes: Uint8Array,
+  options: WriteFileOptions,
+): Promise<void> {
+  const directory = dirname(path)
+  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    await mkdir(directory, { recursive: true })
+    const file = await open(temporary, 'wx', options.mode)
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    try {
+      // A link fails where the name exists; a rename would replace it.
+      if (options.exclusive === true) await link(temporary, path)
+      else await rename(temporary, path)
+    } finally {
+      await unlink(temporary).catch(() => undefined)
+    }
+    await syncDirectory(directory)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    if (errnoOf(error) === 'EEXIST') {
+      throw new CosignetError('ALREADY_EXISTS', `The file ${quote(path)} exists already.`, { cause: error })
+    }
+    throw fileError(error, `The file ${quote(path)} cannot be written`)
+  }
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY)
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** The operating system's name of a failure ("ENOENT"), if `error` carries one. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+  return undefined
+}
+
+function fileError(error: unknown, message: string): CosignetError {
+  if (error instanceof CosignetError) return error
+  const reason = errnoOf(error) === 'ENOENT' ? 'no such file or folder' : reasonOf(error)
+  return new CosignetError('FILE', `${message}: ${reason}.`, { cause: error })
+}

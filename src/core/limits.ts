@@ -1,0 +1,58 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+
+/**
+ * Every upper bound on what is read from outside, in one place. Sizes are bytes, times are milliseconds. What exceeds
+ * a limit is refused with `TOO_LARGE` or `TIMEOUT`, never cut short.
+ */
+export const LIMITS = {
+  /** A manifest or index (distribution-spec suggests 4 MiB as the least that registries accept). */
+  manifestBytes: 4 * MiB,
+  /** An image configuration. */
+  configBytes: 4 * MiB,
+  /** One signature payload (simple signing). Cosign's are about 250 bytes. */
+  payloadBytes: 1 * MiB,
+  /** Signatures on one image that are read; cosign writes at most 1000 layers. */
+  signatures: 1000,
+  /** Layers in one image that are read. */
+  layers: 1000,
+  /** Manifests in one index that are read. */
+  indexEntries: 1000,
+  /** Referrers of one image that are read, over all pages. */
+  referrers: 1000,
+  /** A blob of any other kind: the most that a digest is computed over. */
+  blobBytes: 64 * 1024 * MiB,
+  /** Bytes that one layer may unpack to (against decompression bombs). */
+  unpackedLayerBytes: 256 * 1024 * MiB,
+  /** A JSON document that is not a manifest: token answers, referrers, tag lists, KBS answers. */
+  jsonBytes: 4 * MiB,
+  /** Nesting of a JSON document. */
+  jsonDepth: 64,
+  /** An error body that is read to quote it. */
+  errorBodyBytes: 8 * KiB,
+  /** Policy file. */
+  policyBytes: 4 * MiB,
+  /** Key file, public or private. */
+  keyBytes: 64 * KiB,
+  /** Init data, unpacked. */
+  initdataBytes: 4 * MiB,
+  /** A Kubernetes manifest file. */
+  workloadBytes: 16 * MiB,
+  /** Aliases that a YAML file may expand to (against the "billion laughs"). */
+  yamlAliases: 100,
+  /** A resource in the KBS, both ways (Trustee: payload_request_size, 2 MiB). */
+  resourceBytes: 2 * MiB,
+  /** A bearer token or cookie. */
+  tokenBytes: 64 * KiB,
+  /** Redirects that are followed for one request. */
+  redirects: 5,
+  /** Time to connect, TLS included. */
+  connectMs: 10 * SECOND,
+  /** Time without one byte in either direction. */
+  idleMs: 30 * SECOND,
+  /** Time for a whole small request (all but blobs). */
+  requestMs: 60 * SECOND,
+  /** Time that a server of ours gives running requests when it stops. */
+  drainMs: 5 * SECOND,
+} as const

@@ -1,0 +1,33 @@
+/**
+ * Images: references, digests, manifests, and the places that hold them. Bytes are kept as they were read; a manifest
+ * or blob that does not have its digest never leaves this room.
+ */
+export {
+  checkDigest,
+  type Digest,
+  DigestVerifier,
+  digestOf,
+  digestParts,
+  isDigest,
+  parseDigest,
+} from './digest.ts'
+export {
+  type Descriptor,
+  type ImageManifest,
+  type IndexManifest,
+  isManifestMediaType,
+  MANIFEST_MEDIA_TYPES,
+  type Manifest,
+  MEDIA_TYPES,
+  type Platform,
+  parseManifest,
+} from './manifest.ts'
+export {
+  formatReference,
+  parseReference,
+  type Reference,
+  repositoryName,
+  withDigest,
+  withTag,
+} from './reference.ts'
+export type { ImageDestination, ImageSource } from './store.ts'
