@@ -27,8 +27,8 @@ export const LIMITS = {
   unpackedLayerBytes: 256 * 1024 * MiB,
   /** A JSON document that is not a manifest: token answers, referrers, tag lists, KBS answers. */
   jsonBytes: 4 * MiB,
-  /** Nesting of a JSON document. */
-  jsonDepth: 64,
+  /** Nesting of a JSON document; what serde_json, which the guest reads with, takes. */
+  jsonDepth: 127,
   /** An error body that is read to quote it. */
   errorBodyBytes: 8 * KiB,
   /** Policy file. */
@@ -43,6 +43,10 @@ export const LIMITS = {
   yamlAliases: 100,
   /** A resource in the KBS, both ways (Trustee: payload_request_size, 2 MiB). */
   resourceBytes: 2 * MiB,
+  /** Characters of a resource path: it is a file name in LocalFs, where `/` takes four. */
+  resourcePathLength: 200,
+  /** Sessions of a KBS that are open at a time. */
+  kbsSessions: 10_000,
   /** A bearer token or cookie. */
   tokenBytes: 64 * KiB,
   /** Redirects that are followed for one request. */
@@ -55,4 +59,16 @@ export const LIMITS = {
   requestMs: 60 * SECOND,
   /** Time that a server of ours gives running requests when it stops. */
   drainMs: 5 * SECOND,
+  /** Header lines of one request to a server of ours; an attestation token of `tokenBytes` must fit in. */
+  serverHeaderBytes: 128 * KiB,
+  /** Time that a client may take to send the header lines of a request. */
+  serverHeaderMs: 10 * SECOND,
+  /** Time that a client may take to send a whole request; a large blob may come slowly. */
+  serverRequestMs: 3600 * SECOND,
+  /** Connections that a server of ours holds at once. */
+  serverConnections: 1024,
+  /** Unfinished uploads that the registry keeps; a new one takes the place of the longest untouched. */
+  registryUploads: 256,
+  /** Entries in one page of tags or referrers that the registry answers. */
+  registryPage: 1000,
 } as const
