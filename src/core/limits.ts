@@ -13,6 +13,8 @@ export const LIMITS = {
   configBytes: 4 * MiB,
   /** One signature payload (simple signing). Cosign's are about 250 bytes. */
   payloadBytes: 1 * MiB,
+  /** All signature payloads of one image together. */
+  payloadsBytes: 16 * MiB,
   /** Signatures on one image that are read; cosign writes at most 1000 layers. */
   signatures: 1000,
   /** Layers in one image that are read. */
