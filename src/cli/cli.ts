@@ -1,0 +1,33 @@
+import type { JsonValue } from '../core/index.ts'
+
+/** How results are written. */
+export type OutputFormat = 'text' | 'json' | 'yaml'
+
+/** What a command did: its exit status and its result, once as data and once as text for people. */
+export interface Outcome {
+  /** 0 allowed or done, 1 denied. What could not be done is thrown. */
+  readonly exit: 0 | 1
+  readonly data: JsonValue
+  /** Without a final line break; empty: nothing is printed. */
+  readonly text: string
+}
+
+/** What a command may use of the process that it runs in. */
+export interface Cli {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Aborted by Ctrl-C and by a request to terminate. */
+  readonly signal: AbortSignal
+  /** Whether a person can be asked. */
+  readonly interactive: boolean
+  /** Tells a person what is going on, on standard error. */
+  say(message: string): void
+  /** Prints a result before the command ends, for one that goes on running. */
+  print(outcome: Pick<Outcome, 'data' | 'text'>): void
+  /** The wire log of `--debug`; undefined without it. */
+  readonly trace?: (line: string) => void
+}
+
+/** Whether any value of `data` may be printed as JSON; makes the compiler check it. */
+export function asJson(data: object): JsonValue {
+  return data as JsonValue
+}
