@@ -1,0 +1,24 @@
+/**
+ * Signatures on images in the format of cosign that the guest reads: payloads, the signature image beside an image,
+ * verification by key, signing. What was read is `Untrusted…` until `verifyAttachment` has vouched for it; whether a
+ * signature is good enough for an image is decided by the policy, not here.
+ */
+export { listBundleReferrers } from './bundle-referrers.ts'
+export { COSIGN, signatureTag } from './cosign-format.ts'
+export {
+  cosignRepositoryName,
+  encodePayload,
+  type PayloadContent,
+  parsePayload,
+  type UntrustedOptional,
+  type UntrustedPayload,
+} from './payload.ts'
+export { type Attachments, readAttachments, type UntrustedAttachment } from './read-attachments.ts'
+export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
+export {
+  type AttachmentFailure,
+  type AttachmentRules,
+  type VerifiedPayload,
+  verifyAttachment,
+  wasPayloadChanged,
+} from './verify-attachment.ts'
