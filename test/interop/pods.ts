@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
+import { cosignet } from './cosignet.ts'
+import type { Sandbox } from './sandbox.ts'
+
+/** What a guest is told, and which image its Pod names. */
+export interface GuestSetup {
+  readonly image: string
+  /** PEM file of the key that the policy asks for. */
+  readonly pub: string
+  /** PEM of an authority that the guest is to trust; empty for none. */
+  readonly ca: string
+}
+
+/** The parts of preflight's JSON that the tests read. */
+export interface PreflightResult {
+  readonly status: number | null
+  /** All that it printed. */
+  readonly output: string
+}
+
+/**
+ * Asks `preflight` about a Pod written here by hand, as the CoCo guide does it: a policy and a key as resources of the
+ * KBS, init data that names them, packed into the annotation.
+ */
+export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup): Promise<PreflightResult> {
+  const repository = image.replace(/@.*/, '')
+  await sandbox.write('resources/default/sig-public-key/test', await readFile(pub))
+  await sandbox.write(
+    'resources/default/security-policy/test',
+    JSON.stringify({
+      default: [{ type: 'reject' }],
+      transports: {
+        docker: {
+          [repository]: [{ type: 'sigstoreSigned', keyPath: 'kbs:///default/sig-public-key/test' }],
+        },
+      },
+    }),
+  )
+  const annotation = gzipSync(initData(ca)).toString('base64')
+  const pod = await sandbox.write(
+    'pod.json',
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: 'test',
+        annotations: { 'io.katacontainers.config.hypervisor.cc_init_data': annotation },
+      },
+      spec: { runtimeClassName: 'kata-qemu-coco-dev', containers: [{ name: 'main', image }] },
+    }),
+  )
+  const args = ['preflight', pod, '--resources', sandbox.path('resources')]
+  const { status, stdout, stderr } = await cosignet(sandbox, args)
+  return { status, output: `${stdout}${stderr}` }
+}
+
+function initData(ca: string): string {
+  const roots = ca === '' ? '' : `extra_root_certificates = ["""\n${ca.trimEnd()}\n"""]\n`
+  return `algorithm = "sha256"
+version = "0.1.0"
+
+[data]
+"aa.toml" = '''
+[token_configs.kbs]
+url = 'https://kbs.example'
+'''
+
+"cdh.toml" = '''
+socket = 'unix:///run/confidential-containers/cdh.sock'
+credentials = []
+
+[kbc]
+name = 'cc_kbc'
+url = 'https://kbs.example'
+
+[image]
+image_security_policy_uri = 'kbs:///default/security-policy/test'
+${roots}'''
+`
+}

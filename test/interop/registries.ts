@@ -1,0 +1,76 @@
+import { join } from 'node:path'
+import { issueCertificates } from '../../src/net/index.ts'
+import { cosignetProgram } from './cosignet.ts'
+import { peer } from './peers.ts'
+import type { Sandbox } from './sandbox.ts'
+
+/** A registry on the loopback interface; it ends with its sandbox. */
+export interface TestRegistry {
+  /** `127.0.0.1:PORT`, as it stands in a reference. */
+  readonly host: string
+  readonly url: string
+  /** PEM of the authority that issued its certificate; empty on plain HTTP. */
+  readonly ca: string
+}
+
+export interface TestRegistryOptions {
+  readonly tls: boolean
+}
+
+/** Starts distribution's registry. With TLS, all programs of the sandbox trust it. */
+export async function startDockerRegistry(
+  sandbox: Sandbox,
+  { tls }: TestRegistryOptions,
+): Promise<TestRegistry> {
+  const files = tls ? await issue(sandbox, 'docker-registry') : undefined
+  const config = await sandbox.write(
+    `docker-registry/config-${tls ? 'https' : 'http'}.json`,
+    // YAML, of which JSON is a part. Port 0: the system picks one, and the log names it.
+    JSON.stringify({
+      version: 0.1,
+      log: { accesslog: { disabled: true } },
+      storage: {
+        filesystem: { rootdirectory: sandbox.path(`docker-registry/${tls ? 'https' : 'http'}`) },
+        delete: { enabled: true },
+      },
+      http: {
+        addr: '127.0.0.1:0',
+        ...(files === undefined ? {} : { tls: { certificate: files.cert, key: files.key } }),
+      },
+    }),
+  )
+  const host = await sandbox.serve(
+    peer('docker-registry'),
+    ['serve', config],
+    /listening on (127\.0\.0\.1:\d+)/,
+  )
+  return { host, url: `${tls ? 'https' : 'http'}://${host}`, ca: files?.ca ?? '' }
+}
+
+/** Starts the embedded registry by its command. With TLS, all programs of the sandbox trust it. */
+export async function startCosignetRegistry(
+  sandbox: Sandbox,
+  { tls }: TestRegistryOptions,
+): Promise<TestRegistry> {
+  const files = tls ? await issue(sandbox, 'cosignet-registry') : undefined
+  const args = ['registry', 'serve', '--listen', '127.0.0.1:0']
+  if (files !== undefined) args.push('--tls-cert', files.cert, '--tls-key', files.key)
+  const host = await sandbox.serve(cosignetProgram, args, /https?:\/\/(127\.0\.0\.1:\d+)/)
+  return { host, url: `${tls ? 'https' : 'http'}://${host}`, ca: files?.ca ?? '' }
+}
+
+/** Both registries, for tests that must hold on each. */
+export const REGISTRIES = [
+  { registry: 'docker-registry', start: startDockerRegistry },
+  { registry: 'the embedded registry', start: startCosignetRegistry },
+] as const
+
+async function issue(sandbox: Sandbox, name: string): Promise<{ cert: string; key: string; ca: string }> {
+  const { ca, cert, key } = await issueCertificates({ hosts: ['127.0.0.1'], now: new Date() })
+  sandbox.trust(ca)
+  return {
+    ca,
+    cert: await sandbox.write(join(name, 'tls.crt'), cert),
+    key: await sandbox.write(join(name, 'tls.key'), key),
+  }
+}
