@@ -1,0 +1,30 @@
+/**
+ * The verdict. A containers-policy.json is parsed, the scope that covers an image found, its requirements checked
+ * against the signatures by the rules of a profile, and the outcome given as one value: allowed or denied, with every
+ * step that led to it. Nothing else decides whether an image is good.
+ */
+export type { EvaluateOptions, ImageToJudge } from './context.ts'
+export { evaluatePolicy, judged } from './evaluate.ts'
+export { identityMismatch } from './identity.ts'
+export { parsePolicy } from './parse-policy.ts'
+export type { KeyFields, Policy, Requirement, Scopes, SignedIdentity } from './policy.ts'
+export { PROFILES, type Profile, type ProfileName, type ProfileRules } from './profiles.ts'
+export {
+  parseResourceLocation,
+  type ResourceAnswer,
+  type ResourceLocation,
+  type ResourceProvider,
+} from './resources.ts'
+export { findScope, type ScopeMatch, scopesOf } from './scopes.ts'
+export {
+  type AllowedVerdict,
+  type Denial,
+  type DenialCause,
+  type DenialCode,
+  type DeniedVerdict,
+  type JudgedImage,
+  type StepName,
+  type TraceStep,
+  toVerdict,
+  type Verdict,
+} from './verdict.ts'

@@ -1,0 +1,80 @@
+import type { KeyAlgorithm } from '../keys/index.ts'
+import type { SignedIdentity } from './policy.ts'
+import type { DenialCode } from './verdict.ts'
+
+/** The named rules in which verifiers differ. A profile is a row of these, never a branch in the code. */
+export interface ProfileRules {
+  /** What a scope with no requirement at all means. */
+  readonly emptyRequirements: 'accept' | 'deny'
+  /** What `keyData` of `sigstoreSigned` holds: the PEM text itself, or base64 of it. */
+  readonly keyData: 'pem' | 'base64'
+  /** Public keys that are understood. */
+  readonly keyAlgorithms: readonly KeyAlgorithm[]
+  /** Hash under an ECDSA signature: the one that fits the curve, or always SHA-256. */
+  readonly hash: 'key' | 'sha256'
+  /** Identity rules that `sigstoreSigned` may carry; with another one the requirement always fails. */
+  readonly identityTypes: readonly SignedIdentity['type'][]
+  /** Whether every signature that names this image must pass the identity rule, or one is enough. */
+  readonly identityOf: 'every' | 'one'
+  /** What a layer of another media type in the signature image does: spoils all of it, or is read like the others. */
+  readonly foreignLayers: 'refuse-all' | 'read'
+  /** Whether the configuration of the signature image must be there, too. */
+  readonly signatureConfig: 'read' | 'not-read'
+  /** What an image means that has signatures in the bundle format of cosign 3 alone. */
+  readonly bundlesAlone: 'unsigned' | 'undecided'
+}
+
+/** Whose rules a verdict follows. */
+export type ProfileName = 'guest' | 'cosign'
+
+export interface Profile {
+  readonly name: ProfileName
+  /** The program and release whose source the rules were read from. */
+  readonly source: string
+  readonly rules: ProfileRules
+  /** What the program prints where `sigstoreSigned` fails: for any cause, and for single ones. */
+  readonly texts: { readonly any: string } & Readonly<Partial<Record<DenialCode, string>>>
+}
+
+/** Every profile, by name. */
+export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
+  guest: {
+    name: 'guest',
+    source: 'image-rs of guest-components 8246e5e (2026-08-20) with sigstore-rs 0.13.0',
+    rules: {
+      emptyRequirements: 'accept',
+      keyData: 'pem',
+      keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa'],
+      hash: 'key',
+      identityTypes: ['matchRepository', 'exactRepository'],
+      identityOf: 'every',
+      foreignLayers: 'refuse-all',
+      signatureConfig: 'read',
+      bundlesAlone: 'unsigned',
+    },
+    // The cause itself shows only in the log of the guest.
+    texts: { any: 'Denied by policy: rejected by `sigstoreSigned` rule' },
+  },
+  cosign: {
+    name: 'cosign',
+    source: 'cosign 3.1.2, verify --key --insecure-ignore-tlog, legacy signatures',
+    rules: {
+      emptyRequirements: 'deny',
+      keyData: 'pem',
+      keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ed25519', 'rsa'],
+      hash: 'sha256',
+      identityTypes: ['matchRepository', 'exactRepository'],
+      identityOf: 'one',
+      foreignLayers: 'read',
+      signatureConfig: 'not-read',
+      bundlesAlone: 'undecided',
+    },
+    texts: {
+      any: 'no matching signatures',
+      unsigned: 'no signatures found',
+      'wrong-key': 'no matching signatures: invalid signature when validating ASN.1 encoded signature',
+      'payload-changed': 'no matching signatures: invalid signature when validating ASN.1 encoded signature',
+      'other-image': 'no matching signatures: invalid or missing digest in claim',
+    },
+  },
+}
