@@ -1,0 +1,17 @@
+/** What a registry, or its token server, takes as proof of who asks. */
+export type Credentials =
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  /** A refresh token for the token server (Docker's `identitytoken`). */
+  | { readonly kind: 'identity-token'; readonly token: string }
+
+/**
+ * Finds the credentials for a repository; asked once, when the registry wants to know. `registry` is the host as it
+ * stands in a reference (`docker.io`, `localhost:5000`).
+ * @returns undefined if there are none: the registry is asked without.
+ */
+export type CredentialProvider = (registry: string, repository: string) => Promise<Credentials | undefined>
+
+/** The value of an Authorization header for user name and password (RFC 7617, UTF-8). */
+export function basicAuthorization(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`
+}
