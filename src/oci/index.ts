@@ -2,6 +2,9 @@
  * Images: references, digests, manifests, and the places that hold them. Bytes are kept as they were read; a manifest
  * or blob that does not have its digest never leaves this room.
  */
+export { type AuthFileOptions, createAuthFileCredentials } from './auth-files.ts'
+export { type BuildImageOptions, type BuiltImage, buildImage } from './build-image.ts'
+export type { CredentialProvider, Credentials } from './credentials.ts'
 export {
   checkDigest,
   type Digest,
@@ -22,6 +25,7 @@ export {
   type Platform,
   parseManifest,
 } from './manifest.ts'
+export { type PushedImage, pushImage } from './push-image.ts'
 export {
   formatReference,
   parseReference,
@@ -30,4 +34,7 @@ export {
   withDigest,
   withTag,
 } from './reference.ts'
+export { type ManifestHead, openRegistry, RegistryClient } from './registry-client.ts'
+export type { RegistryOptions } from './registry-transport.ts'
 export type { ImageDestination, ImageSource } from './store.ts'
+export { verifiedStream } from './verified-stream.ts'
