@@ -74,7 +74,7 @@ export class Sandbox {
   async run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const child = spawn(program, args, {
       cwd: this.dir,
-      env: { ...this.#env(), ...options.env },
+      env: { ...this.environment(), ...options.env },
       timeout: options.timeout ?? 60_000,
       killSignal: 'SIGKILL',
     })
@@ -103,7 +103,7 @@ export class Sandbox {
   async serve(program: string, args: readonly string[], ready: RegExp): Promise<string> {
     const child = spawn(program, args, {
       cwd: this.dir,
-      env: this.#env(),
+      env: this.environment(),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#servers.push(child)
@@ -134,7 +134,8 @@ export class Sandbox {
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 })
   }
 
-  #env(): Record<string, string> {
+  /** What a program started in the sandbox finds in its environment. */
+  environment(): Record<string, string> {
     return {
       PATH: process.env['PATH'] ?? '',
       LANG: 'C.UTF-8',
