@@ -1,0 +1,48 @@
+import { createReadStream } from 'node:fs'
+import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { syncDirectory } from '../core/index.ts'
+import type { UploadSink } from './upload-sessions.ts'
+
+/** A file that is being written and gets its name when it is whole. */
+export interface FileSink extends UploadSink {
+  /** Syncs what was written and moves it to `path`, which it replaces; durable when the promise resolves. */
+  moveTo(path: string): Promise<void>
+}
+
+/** Creates a file of its own at `temporary`, readable by its owner only, on the file system of its final place. */
+export async function createFileSink(temporary: string): Promise<FileSink> {
+  let file: FileHandle | undefined = await open(temporary, 'wx', 0o600)
+  const opened = async (): Promise<FileHandle> => {
+    file ??= await open(temporary, 'a')
+    return file
+  }
+  const pause = async (): Promise<void> => {
+    await file?.close()
+    file = undefined
+  }
+  return {
+    write: async (chunk) => (await opened()).writeFile(chunk),
+    pause,
+    read: () => createReadStream(temporary),
+    moveTo: async (path) => {
+      await (await opened()).sync()
+      await makeDirectory(dirname(path))
+      await rename(temporary, path)
+      await syncDirectory(dirname(path))
+    },
+    discard: async () => {
+      await pause()
+      await unlink(temporary).catch(() => undefined)
+    },
+  }
+}
+
+/** Makes a directory and those above it durable, for its owner only. */
+export async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+  }
+}

@@ -1,0 +1,84 @@
+import { Hono } from 'hono'
+import { deleteBlob, getBlob } from './blobs.ts'
+import { answerError, refusal } from './errors.ts'
+import type { Exchange, Handler } from './exchange.ts'
+import { listReferrers, listTags } from './listings.ts'
+import { deleteManifest, getManifest, putManifest } from './manifests.ts'
+import { isRepositoryName } from './names.ts'
+import type { RegistryStorage } from './storage.ts'
+import { appendUpload, cancelUpload, finishUpload, getUpload, startUpload } from './uploads.ts'
+
+export interface RegistryOptions {
+  readonly storage: RegistryStorage
+}
+
+/**
+ * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`. It asks nobody who they are:
+ * who must be kept out is to be turned away before. Answers of error have the form and codes of the specification.
+ */
+export function createRegistry(options: RegistryOptions): Hono {
+  const app = new Hono()
+  app.onError(answerError)
+  app.notFound(() => answerError(refusal('UNSUPPORTED', 'There is no such endpoint.', { status: 404 })))
+  app.use(async (context, next) => {
+    await next()
+    // Clients that know Docker's registry look for it.
+    context.header('docker-distribution-api-version', 'registry/2.0')
+  })
+  app.all('/v2/*', ({ req }) => answer(options.storage, req.raw))
+  return app
+}
+
+interface Route {
+  /** Matches the path after `/v2/`: the repository, and the tail if the endpoint has one. */
+  readonly path: RegExp
+  readonly methods: Readonly<Record<string, Handler>>
+}
+
+/** The first that matches; a repository may be called `a/blobs`, so it takes as much as it can. */
+const ROUTES: readonly Route[] = [
+  { path: /^(.+)\/tags\/list$/, methods: { GET: listTags } },
+  { path: /^(.+)\/referrers\/([^/]+)$/, methods: { GET: listReferrers } },
+  { path: /^(.+)\/blobs\/uploads\/?$/, methods: { POST: startUpload } },
+  {
+    path: /^(.+)\/blobs\/uploads\/([^/]+)$/,
+    methods: { GET: getUpload, PATCH: appendUpload, PUT: finishUpload, DELETE: cancelUpload },
+  },
+  { path: /^(.+)\/blobs\/([^/]+)$/, methods: { GET: getBlob, HEAD: getBlob, DELETE: deleteBlob } },
+  {
+    path: /^(.+)\/manifests\/([^/]+)$/,
+    methods: { GET: getManifest, HEAD: getManifest, PUT: putManifest, DELETE: deleteManifest },
+  },
+]
+
+async function answer(storage: RegistryStorage, request: Request): Promise<Response> {
+  const { pathname, searchParams } = new URL(request.url)
+  const path = pathname.slice('/v2/'.length)
+  if (path === '') return Response.json({})
+  for (const route of ROUTES) {
+    const match = route.path.exec(path)
+    if (match === null) continue
+    const [, repository = '', tail = ''] = match
+    if (!isRepositoryName(repository)) throw refusal('NAME_INVALID', 'The repository has no valid name.')
+    const untrustedTail = decode(tail)
+    const exchange: Exchange = { storage, request, query: searchParams, repository, untrustedTail }
+    return handlerOf(route, request.method)(exchange)
+  }
+  throw refusal('UNSUPPORTED', 'There is no such endpoint.', { status: 404 })
+}
+
+function handlerOf(route: Route, method: string): Handler {
+  const handler = Object.hasOwn(route.methods, method) ? route.methods[method] : undefined
+  if (handler !== undefined) return handler
+  const allow = Object.keys(route.methods).join(', ')
+  throw refusal('UNSUPPORTED', `The endpoint allows ${allow}.`, { headers: { allow } })
+}
+
+/** Some clients write the colon of a digest as %3A. What cannot be decoded stays, and is not valid as anything. */
+function decode(tail: string): string {
+  try {
+    return decodeURIComponent(tail)
+  } catch {
+    return tail
+  }
+}
