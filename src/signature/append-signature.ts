@@ -20,8 +20,8 @@ import {
   type SignatureImage,
 } from './signature-image.ts'
 
-/** Waits before another look at what others write; `round` counts from 0. */
-export type Pause = (round: number, signal: AbortSignal) => Promise<void>
+/** Waits before another look at what others write. */
+export type Pause = (milliseconds: number, signal: AbortSignal) => Promise<void>
 
 export interface AppendJob {
   readonly store: ImageSource & ImageDestination
@@ -38,12 +38,16 @@ export interface AppendJob {
 /** Looks and writes, together, after which it gives up; ten concurrent writers need about ten. */
 const ROUNDS_MAX = 40
 
+/** docker-registry 2.8 refuses a manifest while another writer stores the same configuration. */
+const REFUSALS_MAX = 3
+
 /**
  * Adds one signature to a signature image, whoever else writes there. It writes only over the manifest that it read
- * (If-Match); and because some registries ignore that condition, it looks again right before the write and after it,
- * and puts back every layer that it ever saw and that a concurrent writer lost.
+ * (If-Match); and because most registries ignore that condition, it looks again right before the write and, once a
+ * write that was under way at the same time must have ended, after it, and puts back every layer that it ever saw and
+ * that a concurrent writer lost.
  *
- * Where neither the registry nor the other writer takes care, a signature can still be lost after the last look.
+ * Where the registry takes no care, a writer that is slower than this guess can still lose a signature.
  * @param base the signature image as it was read; undefined if there was none.
  * @throws CONFLICT if others keep writing; TOO_LARGE, INVALID_SIGNATURE, and what the store throws.
  */
@@ -51,25 +55,33 @@ export async function appendSignature(
   job: AppendJob,
   base: Manifest | undefined,
 ): Promise<{ alreadySigned: boolean; signatureDigest: Digest }> {
-  const { key, payload, signal, pause = randomPause } = job
+  const { key, payload, signal, pause = wait } = job
   const own = encodeLayer(payload, key.sign(payload))
   const seen = new Set<LayerJson>()
   let current = base
   let written = false
   let contended = false
+  let refusals = 0
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const missing = missingLayers(job, current, seen, own)
     if (current !== undefined && missing.length === 0) {
       if (!contended) return { alreadySigned: !written, signatureDigest: current.digest }
       // Somebody writes at the same time: what stands now may be lost yet.
       contended = false
-      await pause(round, signal)
+      await pause(randomDelay(round), signal)
     } else {
       const lost = written
-      const done = await writeOver(job, current, appendLayers(current, missing))
+      const started = performance.now()
+      const done = await writeOver(job, current, appendLayers(current, missing)).catch((error: unknown) => {
+        if (isCosignetError(error, 'CONFLICT')) return false
+        refusals += 1
+        if (isCosignetError(error, 'BAD_RESPONSE') && refusals <= REFUSALS_MAX) return false
+        throw error
+      })
       contended ||= lost || !done
       written ||= done
-      if (!done) await pause(round, signal)
+      // Who looked before this write landed needs about as long as it took to land on it.
+      await pause(done ? performance.now() - started : randomDelay(round), signal)
     }
     current = await readSignatureManifest(job.store, job.digest, signal)
   }
@@ -113,7 +125,7 @@ function isSigned({ store, payload, key }: AppendJob, manifest: Manifest): boole
   })
 }
 
-/** Moves the tag from `current` to `next`; false if it was moved by another meanwhile. */
+/** Moves the tag from `current` to `next`; false if another has moved it. @throws CONFLICT if one does right then. */
 async function writeOver(
   { store, tag, digest, signal }: AppendJob,
   current: Manifest | undefined,
@@ -122,19 +134,18 @@ async function writeOver(
   await putMissing(store, next.config, signal)
   const latest = await readSignatureManifest(store, digest, signal)
   if (latest?.digest !== current?.digest) return false
-  try {
-    await store.putManifest(next.manifest, { tag, ifMatch: current?.digest ?? null, signal })
-    return true
-  } catch (error) {
-    if (isCosignetError(error, 'CONFLICT')) return false
-    throw error
-  }
+  await store.putManifest(next.manifest, { tag, ifMatch: current?.digest ?? null, signal })
+  return true
 }
 
-/** Longer each time, and never the same for two writers. */
-async function randomPause(round: number, signal: AbortSignal): Promise<void> {
+/** Milliseconds: longer each time, and never the same for two writers. */
+function randomDelay(round: number): number {
+  return randomInt(20, 60 + 10 * round)
+}
+
+async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
   try {
-    await setTimeout(randomInt(20, 60 + 10 * round), undefined, { signal })
+    await setTimeout(milliseconds, undefined, { signal })
   } catch (error) {
     throw new CosignetError('ABORTED', 'The signature was not added: the work was stopped.', { cause: error })
   }

@@ -18,7 +18,7 @@ export interface SignDigestOptions {
   /** What `cosign sign -a` adds to the payload. Default: none. */
   readonly annotations?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
-  /** Waits while others write. Default: a timer of some 50 ms, with chance in it. */
+  /** Waits after a write and while others write. Default: a timer. */
   readonly pause?: Pause
 }
 

@@ -1,0 +1,54 @@
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { decryptPrivateKey, parsePublicKey, writeKeyPair } from './index.ts'
+
+const password = Buffer.from('pass')
+
+describe('writeKeyPair', () => {
+  let folder = ''
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'cosignet-'))
+  })
+  afterEach(() => rm(folder, { recursive: true }))
+
+  it('writes a pair that belongs together, the private key for its owner alone', async () => {
+    const written = await writeKeyPair({ prefix: join(folder, 'cosign'), password })
+    expect(written.privateKeyPath).toBe(join(folder, 'cosign.key'))
+    expect(written.publicKeyPath).toBe(join(folder, 'cosign.pub'))
+    const key = await decryptPrivateKey(await readFile(written.privateKeyPath), password)
+    const pub = parsePublicKey(await readFile(written.publicKeyPath), 'The key')
+    expect(pub.algorithm).toBe('ecdsa-p256')
+    expect(key.publicKey.fingerprint).toBe(pub.fingerprint)
+    expect(written.publicKey.fingerprint).toBe(pub.fingerprint)
+    expect((await stat(written.privateKeyPath)).mode & 0o777).toBe(0o600)
+    expect((await stat(written.publicKeyPath)).mode & 0o777).toBe(0o644 & ~process.umask())
+  })
+
+  it.each(['cosign.key', 'cosign.pub'])('overwrites no %s and leaves nothing else', async (name) => {
+    await writeFile(join(folder, name), 'mine')
+    await expect(writeKeyPair({ prefix: join(folder, 'cosign'), password })).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      message: `The file ${JSON.stringify(join(folder, name))} exists already.`,
+    })
+    expect(await readdir(folder)).toEqual([name])
+    expect(await readFile(join(folder, name), 'utf8')).toBe('mine')
+  })
+
+  it('writes through no dangling link', async () => {
+    await symlink(join(folder, 'elsewhere'), join(folder, 'cosign.pub'))
+    await expect(writeKeyPair({ prefix: join(folder, 'cosign'), password })).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+    })
+    expect(await readdir(folder)).toEqual(['cosign.pub'])
+  })
+
+  it('leaves no private key where the public key appeared meanwhile', async () => {
+    const writing = writeKeyPair({ prefix: join(folder, 'cosign'), password })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await writeFile(join(folder, 'cosign.pub'), 'mine')
+    await expect(writing).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    expect(await readdir(folder)).toEqual(['cosign.pub'])
+  })
+})
