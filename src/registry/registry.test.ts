@@ -466,11 +466,11 @@ describe('registry behind TLS', () => {
         const sent = request(
           new URL(path, server.url),
           { method, headers, ca: tls.ca, agent: false },
-          async (got) => {
-            resolve([
-              got.statusCode ?? 0,
-              Buffer.from(await collectBytes(got, LIMITS.blobBytes, 'The body')).toString(),
-            ])
+          (got) => {
+            collectBytes(got, LIMITS.blobBytes, 'The body').then(
+              (bytes) => resolve([got.statusCode ?? 0, Buffer.from(bytes).toString()]),
+              reject,
+            )
           },
         )
         sent.on('error', reject).end(body)

@@ -69,7 +69,6 @@ export class UploadSessions<Sink extends UploadSink> {
           )
         }
         await this.#write(id, session, chunk)
-        session.hash.update(chunk)
         session.size += chunk.byteLength
       }
       return session.size
@@ -120,7 +119,10 @@ export class UploadSessions<Sink extends UploadSink> {
 
   async #write(id: string, session: Session<Sink>, chunk: Uint8Array): Promise<void> {
     try {
-      await session.sink.write(chunk)
+      const written = session.sink.write(chunk)
+      // Hashed while the disk is at work.
+      session.hash.update(chunk)
+      await written
     } catch (error) {
       // How much of the chunk was written is not known, so hash and content may disagree.
       this.#sessions.delete(id)

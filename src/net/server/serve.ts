@@ -42,7 +42,8 @@ export interface RunningServer {
 export async function serve(app: ServerApp, options: ServeOptions): Promise<RunningServer> {
   const { host = '127.0.0.1', port, tls } = options
   const server = createNodeServer(tls)
-  server.on('request', createListener(app, server, options.onError ?? answerError))
+  const listener = createListener(app, server, options.onError ?? answerError)
+  server.on('request', (incoming, outgoing) => void listener(incoming, outgoing))
   server.timeout = LIMITS.requestMs
   server.maxConnections = LIMITS.serverConnections
   await listen(server, host, port)
