@@ -93,7 +93,7 @@ function base64Fault(text: string): { readonly reason: string; readonly hint: st
 }
 
 function looksLikeInitData(text: string): boolean {
-  return /^\s*(version|algorithm)\s*=|^\s*\[data\]/m.test(text)
+  return /^[ \t]*(?:(?:version|algorithm)[ \t]*=|\[data\])/m.test(text)
 }
 
 /** Fields of the gzip header that follow its ten fixed bytes, by flag (RFC 1952, 2.3.1). */

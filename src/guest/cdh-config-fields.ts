@@ -134,8 +134,11 @@ export class ConfigReader {
   }
 }
 
+/** More would help nobody, and looking for what was meant costs time. */
+const UNKNOWN_KEYS_MAX = 50
+
 /**
- * Lists the keys that the guest skips without a word, with the key that was probably meant.
+ * Lists the keys that the guest skips without a word, with the key that was probably meant; the first 50 of them.
  * @param mistaken known wrong names that no likeness would find.
  */
 export function unknownKeys(
@@ -150,6 +153,7 @@ export function unknownKeys(
 
   function visit(table: TomlTable, path: string): void {
     for (const [key, value] of Object.entries(table)) {
+      if (warnings.length === UNKNOWN_KEYS_MAX) return
       if (schema[path]?.includes(key) === true) {
         const child = path === '' ? key : `${path}.${key}`
         const items = Array.isArray(value) ? value : [value]

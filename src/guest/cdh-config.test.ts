@@ -136,6 +136,11 @@ location = "mirror.example/foo"
     ])
   })
 
+  it('stops counting unknown keys at 50', () => {
+    const keys = Array.from({ length: 1000 }, (_, i) => `k${i} = 1\n`).join('')
+    expect(parseCdhConfig(`${keys}[kbc]\nname = "cc_kbc"`, 'cdh.toml').warnings).toHaveLength(50)
+  })
+
   it('converts as the guest does, and says so', () => {
     const text = '[kbc]\nname = "cc_kbc"\nurl = 5\n[image]\nmax_concurrent_layer_downloads_per_image = "7"'
     const config = parseCdhConfig(text, 'cdh.toml')
