@@ -69,7 +69,7 @@ function readAnswer(output: Uint8Array, program: string): Credentials | undefine
     // The cause could hold the position only, but its source is secret: left out altogether.
     throw new CosignetError('INVALID_CONFIG', `The output of ${program} is not JSON.`)
   }
-  const { Username: username, Secret: secret } = answer as { readonly [key: string]: JsonValue }
+  const { Username: username, Secret: secret } = (answer ?? {}) as { readonly [key: string]: JsonValue }
   if (typeof username !== 'string' || typeof secret !== 'string') {
     throw new CosignetError('INVALID_CONFIG', `The output of ${program} has no Username and Secret.`)
   }

@@ -14,6 +14,7 @@ export {
   isDigest,
   parseDigest,
 } from './digest.ts'
+export { type LayoutImage, openLayout } from './layout.ts'
 export {
   type Descriptor,
   type ImageManifest,

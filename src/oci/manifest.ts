@@ -85,7 +85,7 @@ export function parseManifest(bytes: Uint8Array, announced: string | undefined, 
   const reader = new FieldReader(what)
   const document = reader.object(parseJson(bytes, what), 'the document')
   const mediaType = resolveMediaType(reader, document, announced)
-  const kind = MANIFEST_KINDS[mediaType]
+  const kind = isManifestMediaType(mediaType) ? MANIFEST_KINDS[mediaType] : undefined
   if (kind === undefined) reader.fail(`its media type ${quote(mediaType)} is not one of an image or an index`)
   if (document['schemaVersion'] !== 2) reader.fail('its schemaVersion is not 2')
   return {
