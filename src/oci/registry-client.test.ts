@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ErrorCode, encodeUtf8 } from '../core/index.ts'
 import { HttpClient } from '../net/index.ts'
@@ -594,6 +594,38 @@ describe('authentication', () => {
 })
 
 describe('the scheme', () => {
+  it.each([
+    ['resets', ''],
+    ['answers 400 in words', 'HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nwords'],
+    ['answers an alert', '\x15\x03\x03\x00\x02\x02\x46'],
+  ])('is https for a loopback port that %s to plain http', async (_name, answer) => {
+    const seen: number[] = []
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', (bytes) => {
+        seen.push(bytes[0] ?? 0)
+        // To a handshake, the reset: it must be the error, and not lead back to plain http.
+        socket.end(bytes[0] === 0x16 ? '' : Buffer.from(answer, 'latin1'))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => server.close())
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const error = await open(host, async () => ({ kind: 'basic', username: 'u', password: 'p' }))
+      .getManifest('v1')
+      .catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(`https://${host}`) })
+    expect(seen).toEqual([0x47, 0x16])
+  })
+
+  it('is plain http for a loopback registry that answers 400 and no TLS', async () => {
+    const { host } = await serve((_request, response) => response.writeHead(400).end('words'))
+    const error = await open(host)
+      .getManifest('v1')
+      .catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'BAD_RESPONSE', message: expect.stringContaining('answers 400') })
+  })
+
   it('is never plain http where it is not allowed to fall back', async () => {
     const { host, log } = await serve((_request, response) => answerImage(response))
     const http = new HttpClient()
