@@ -22,6 +22,7 @@ export type TrustedRoots = 'few' | 'all'
 
 export interface AgentOptions {
   readonly ca?: readonly string[]
+  readonly roots?: 'system' | 'mozilla'
   readonly insecureSkipTlsVerify?: boolean
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
@@ -85,8 +86,11 @@ export class AgentPool {
   #rootsOf(roots: TrustedRoots): readonly string[] | undefined {
     const given = this.#options.ca ?? []
     for (const pem of given) checkCertificate(pem)
-    if (roots === 'few') return given.length === 0 ? undefined : given
     const { getCACertificates } = process.getBuiltinModule('node:tls')
+    if (this.#options.roots === 'mozilla') {
+      return roots === 'few' && given.length > 0 ? given : [...given, ...getCACertificates('bundled')]
+    }
+    if (roots === 'few') return given.length === 0 ? undefined : given
     return [...new Set([...given, ...getCACertificates('default'), ...getCACertificates('system')])]
   }
 

@@ -8,8 +8,13 @@ import { redactUrl, traceRequest, traceResponse } from './http-trace.ts'
 import { Lifeline } from './lifeline.ts'
 
 export interface HttpClientOptions {
-  /** PEM certificates that are trusted beside the system's and Node's own roots. */
+  /** PEM certificates that are trusted beside the roots. */
   readonly ca?: readonly string[]
+  /**
+   * `system` (default): the system's roots and Node's own. `mozilla`: only those that Node was built with, which are
+   * the ones that a program without a system store trusts.
+   */
+  readonly roots?: 'system' | 'mozilla'
   /** Accepts any certificate: the server is not authenticated. Default: false. */
   readonly insecureSkipTlsVerify?: boolean
   /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY (either case) are read from. Default: no proxy. */

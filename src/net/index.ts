@@ -5,7 +5,7 @@
  */
 export { type CertificateRequest, type IssuedCertificates, issueCertificates } from './certificates.ts'
 export { HttpClient, type HttpClientOptions } from './http-client.ts'
-export { isPlainHttpError } from './http-errors.ts'
+export { isPlainHttpError, isUnknownAuthorityError } from './http-errors.ts'
 export type { HttpRequest, HttpRequestStream, HttpResponse } from './http-message.ts'
 export { isLoopbackHost } from './loopback.ts'
 export { type RunningServer, type ServeOptions, type ServerApp, serve } from './server/serve.ts'
