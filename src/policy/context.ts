@@ -1,9 +1,8 @@
 import type { Digest, ImageSource, Reference } from '../oci/index.ts'
 import type { UntrustedAttachment, UntrustedPayload } from '../signature/index.ts'
 import type { Policy } from './policy.ts'
-import type { ProfileName } from './profiles.ts'
 import type { ResourceProvider } from './resources.ts'
-import type { TraceStep } from './verdict.ts'
+import type { ProfileName, TraceStep } from './verdict.ts'
 
 /** An image whose manifest was read and has the digest that it was asked by. */
 export interface ImageToJudge {

@@ -1,6 +1,6 @@
-import { CosignetError, quote } from '../core/index.ts'
+import { isCosignetError, quote } from '../core/index.ts'
 import type { PublicKey } from '../keys/index.ts'
-import { type Digest, formatReference, repositoryName } from '../oci/index.ts'
+import { type Digest, repositoryName } from '../oci/index.ts'
 import {
   cosignRepositoryName,
   encodePayload,
@@ -9,21 +9,19 @@ import {
   wasPayloadChanged,
 } from '../signature/index.ts'
 import type { JudgedAttachment, RequirementContext } from './context.ts'
-import { PROFILES } from './profiles.ts'
 import type { DenialCause } from './verdict.ts'
 
 /**
  * Says why there is no signature to verify: none at all, one on the platform's manifest where the index needs it, or
- * bundles of cosign 3 alone.
- * @throws UNSUPPORTED where the profile's verifier would read the bundles.
+ * bundles of cosign 3 alone. That there is none is certain; what cannot be found out beyond that is left out.
  */
 export async function explainNoSignatures(context: RequirementContext, target: Digest): Promise<DenialCause> {
-  const bundles = await listBundleReferrers(context.source, target, context.signal)
+  const bundles = await unlessItFails(listBundleReferrers(context.source, target, context.signal), [])
   const facts = { count: 0, bundles: bundles.length, digest: target }
   const message = `${context.source.name} holds no signature under ${target}.`
   context.trace.push({ step: 'signatures', outcome: 'failed', message, facts })
   if (bundles.length > 0) return explainBundles(context, target, bundles.length)
-  if (context.image.manifestDigest !== target && (await isPlatformSigned(context))) {
+  if (context.image.manifestDigest !== target && (await unlessItFails(isPlatformSigned(context), false))) {
     return {
       code: 'unsigned',
       message: `Only the manifest of one platform is signed, ${context.image.manifestDigest}; the index ${target}, which the reference leads to, is not.`,
@@ -83,14 +81,16 @@ async function isPlatformSigned(context: RequirementContext): Promise<boolean> {
   return found !== undefined && found.attachments.length > 0
 }
 
-function explainBundles(context: RequirementContext, target: Digest, count: number): DenialCause {
-  if (PROFILES[context.profile].rules.bundlesAlone === 'undecided') {
-    throw new CosignetError(
-      'UNSUPPORTED',
-      `${formatReference(context.image.reference)} has ${count} signature(s) in the bundle format of cosign 3, which cannot be judged yet, and none in the older one.`,
-      { hint: 'Ask cosign verify --key, or sign in the older format, which the guest needs: cosignet sign.' },
-    )
+async function unlessItFails<T>(finding: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await finding
+  } catch (error) {
+    if (isCosignetError(error) && error.code !== 'ABORTED') return otherwise
+    throw error
   }
+}
+
+function explainBundles(context: RequirementContext, target: Digest, count: number): DenialCause {
   return {
     code: 'bundle-only',
     message: `The image has ${count} signature(s) in the bundle format that cosign 3 writes by default, which the guest does not read, and none in the format that it reads.`,

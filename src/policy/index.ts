@@ -8,7 +8,7 @@ export { evaluatePolicy, judged } from './evaluate.ts'
 export { identityMismatch } from './identity.ts'
 export { parsePolicy } from './parse-policy.ts'
 export type { KeyFields, Policy, Requirement, Scopes, SignedIdentity } from './policy.ts'
-export { PROFILES, type Profile, type ProfileName, type ProfileRules } from './profiles.ts'
+export { PROFILES, type Profile, type ProfileRules } from './profiles.ts'
 export {
   parseResourceLocation,
   type ResourceAnswer,
@@ -23,6 +23,7 @@ export {
   type DenialCode,
   type DeniedVerdict,
   type JudgedImage,
+  type ProfileName,
   type StepName,
   type TraceStep,
   toVerdict,

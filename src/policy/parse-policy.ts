@@ -7,7 +7,7 @@ import type { KeyFields, Policy, Requirement, Scopes, SignedIdentity } from './p
  * twice too, and of two scopes with one name the last wins.
  * @param what names the policy in messages, for example "The policy kbs:///default/security-policy/test".
  * @throws INVALID_POLICY where the guest says "Invalid image policy file"; INVALID_JSON; TOO_LARGE; UNSUPPORTED where
- * the guest would read something that no policy author means (a list in place of an object).
+ * the guest would read something that no policy author means (a list in place of an object, a number of a type).
  */
 export function parsePolicy(bytes: Uint8Array, what: string): Policy {
   if (bytes.byteLength > LIMITS.policyBytes) {
@@ -54,7 +54,7 @@ function readSignedIdentity(requirement: StructReader): { signedIdentity?: Signe
 }
 
 function readIdentity(identity: StructReader): SignedIdentity {
-  const type = identity.field('type').string()
+  const type = identity.field('type').variant()
   switch (type) {
     case 'matchExact':
     case 'matchRepoDigestOrExact':
@@ -105,13 +105,22 @@ class StructReader {
     return this.#node.kind === 'string' ? this.#node.value : this.fail('a string is expected')
   }
 
+  /** The name of a nested type; serde takes its index, too, where it has read the object into memory before. */
+  variant(): string {
+    if (this.#node.kind === 'number' && /^[0-9]+$/.test(this.#node.text)) {
+      this.#unsupported(`a number in ${this.#place}, which the guest may read as the index of a type`)
+    }
+    return this.string()
+  }
+
   list(): readonly StructReader[] {
     if (this.#node.kind !== 'array') return this.fail('a list is expected')
     return this.#node.items.map((item, i) => new StructReader(item, `${this.#place}[${i}]`, this.#what))
   }
 
   map<T>(read: (value: StructReader) => T): ReadonlyMap<string, T> {
-    const entries = this.#members().map(({ key, value }): [string, T] => {
+    if (this.#node.kind !== 'object') return this.fail('an object is expected')
+    const entries = this.#node.members.map(({ key, value }): [string, T] => {
       return [key, read(new StructReader(value, `${this.#place}[${quote(key)}]`, this.#what))]
     })
     return new Map(entries)
@@ -128,12 +137,16 @@ class StructReader {
 
   #members() {
     if (this.#node.kind === 'array') {
-      throw new CosignetError(
-        'UNSUPPORTED',
-        `${this.#what} has a list where ${this.#place} must be an object; the guest may read its items as fields.`,
-        { hint: 'Write it as an object.' },
+      this.#unsupported(
+        `a list where ${this.#place} must be an object; the guest may read its items as fields`,
       )
     }
     return this.#node.kind === 'object' ? this.#node.members : this.fail('an object is expected')
+  }
+
+  #unsupported(what: string): never {
+    throw new CosignetError('UNSUPPORTED', `${this.#what} has ${what}.`, {
+      hint: 'Write it as containers-policy.json(5) has it.',
+    })
   }
 }

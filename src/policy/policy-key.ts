@@ -1,6 +1,7 @@
-import { encodeUtf8, isCosignetError, quote, reasonOf } from '../core/index.ts'
-import { type PublicKey, parsePublicKey } from '../keys/index.ts'
+import { CosignetError, encodeUtf8, isCosignetError, quote, reasonOf } from '../core/index.ts'
+import { type KeyAlgorithm, type PublicKey, parsePublicKey } from '../keys/index.ts'
 import type { RequirementContext } from './context.ts'
+import { guestPemContent } from './key-pem.ts'
 import type { KeyFields } from './policy.ts'
 import { PROFILES } from './profiles.ts'
 import { parseResourceLocation, type ResourceLocation } from './resources.ts'
@@ -18,10 +19,10 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
   if ('cause' in loaded) return failed(context, loaded.cause)
   const { bytes, name } = loaded
   try {
-    const key = parsePublicKey(bytes, name)
-    const { keyAlgorithms } = PROFILES[context.profile].rules
-    if (!keyAlgorithms.includes(key.algorithm)) {
-      const message = `${name} is an ${key.algorithm} key, which this verifier cannot read; it reads ${keyAlgorithms.join(', ')}.`
+    const key = readKey(context, bytes, name)
+    const reason = unreadable(context, key)
+    if (reason !== undefined) {
+      const message = `${name} is ${reason}.`
       return failed(context, { code: 'key-invalid', message, fix: REPLACE_KEY })
     }
     context.trace.push({
@@ -35,6 +36,49 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
     if (!isCosignetError(error, 'INVALID_KEY')) throw error
     return failed(context, { code: 'key-invalid', message: error.message, fix: error.hint ?? REPLACE_KEY })
   }
+}
+
+/** Reads the key that the verifier would find in the file. @throws INVALID_KEY */
+function readKey(context: RequirementContext, bytes: Uint8Array, name: string): PublicKey {
+  if (PROFILES[context.profile].rules.keyPem === 'go') return parsePublicKey(bytes, name)
+  const content = guestPemContent(bytes)
+  if (content !== undefined) {
+    const pem = `-----BEGIN PUBLIC KEY-----\n${content.toString('base64')}\n-----END PUBLIC KEY-----\n`
+    return parsePublicKey(encodeUtf8(pem), name)
+  }
+  // For its message, which says what the file is instead.
+  parsePublicKey(bytes, name)
+  throw new CosignetError(
+    'INVALID_KEY',
+    `${name} is not valid: the guest cannot read its PEM block, which other programs can.`,
+    { hint: 'Write it without blank lines, as `cosignet key generate` writes cosign.pub.' },
+  )
+}
+
+/** Bytes of the SPKI of an EC key with the name of its curve and an uncompressed point, which is all that is read. */
+const EC_SPKI_BYTES: Readonly<Partial<Record<KeyAlgorithm, number>>> = {
+  'ecdsa-p256': 91,
+  'ecdsa-p384': 120,
+  'ecdsa-p521': 158,
+}
+
+/** Why the verifier does not take a key that is otherwise in order, as what it is. */
+function unreadable(context: RequirementContext, key: PublicKey): string | undefined {
+  const { keyAlgorithms, rsa } = PROFILES[context.profile].rules
+  if (!keyAlgorithms.includes(key.algorithm)) {
+    return `an ${key.algorithm} key, which this verifier cannot read; it reads ${keyAlgorithms.join(', ')}`
+  }
+  const length = EC_SPKI_BYTES[key.algorithm]
+  if (length !== undefined && key.spki.byteLength !== length) {
+    return 'an EC key that does not name its curve or has a compressed point, which this verifier does not read'
+  }
+  const { modulusLength: bits, publicExponent: exponent } = key.keyObject.asymmetricKeyDetails ?? {}
+  if (bits === undefined || exponent === undefined) return undefined
+  if (bits < rsa.bits[0] || bits > rsa.bits[1]) {
+    return `an RSA key of ${bits} bits, and this verifier reads ${rsa.bits[0]} to ${rsa.bits[1]}`
+  }
+  const fits = exponent >= rsa.exponent[0] && exponent <= rsa.exponent[1] && exponent % 2n === 1n
+  return fits ? undefined : `an RSA key with the exponent ${exponent}, which this verifier does not read`
 }
 
 const REPLACE_KEY =

@@ -1,6 +1,6 @@
 import type { KeyAlgorithm } from '../keys/index.ts'
 import type { SignedIdentity } from './policy.ts'
-import type { DenialCode } from './verdict.ts'
+import type { DenialCode, ProfileName } from './verdict.ts'
 
 /** The named rules in which verifiers differ. A profile is a row of these, never a branch in the code. */
 export interface ProfileRules {
@@ -8,8 +8,12 @@ export interface ProfileRules {
   readonly emptyRequirements: 'accept' | 'deny'
   /** What `keyData` of `sigstoreSigned` holds: the PEM text itself, or base64 of it. */
   readonly keyData: 'pem' | 'base64'
+  /** How the key is found in a PEM file: by the rules of the guest's reader, or by those of Go's. */
+  readonly keyPem: 'guest' | 'go'
   /** Public keys that are understood. */
   readonly keyAlgorithms: readonly KeyAlgorithm[]
+  /** Sizes of RSA keys in bits, and exponents, that are accepted, both from and to. */
+  readonly rsa: { readonly bits: readonly [number, number]; readonly exponent: readonly [bigint, bigint] }
   /** Hash under an ECDSA signature: the one that fits the curve, or always SHA-256. */
   readonly hash: 'key' | 'sha256'
   /** Identity rules that `sigstoreSigned` may carry; with another one the requirement always fails. */
@@ -20,12 +24,11 @@ export interface ProfileRules {
   readonly foreignLayers: 'refuse-all' | 'read'
   /** Whether the configuration of the signature image must be there, too. */
   readonly signatureConfig: 'read' | 'not-read'
-  /** What an image means that has signatures in the bundle format of cosign 3 alone. */
-  readonly bundlesAlone: 'unsigned' | 'undecided'
+  /** Signatures in the bundle format of cosign 3: not looked at, or if there are any the only ones that count. */
+  readonly bundles: 'ignored' | 'first'
+  /** Certificates that signatures carry beside the key: not looked at, or they must be valid, too. */
+  readonly certificates: 'ignored' | 'checked'
 }
-
-/** Whose rules a verdict follows. */
-export type ProfileName = 'guest' | 'cosign'
 
 export interface Profile {
   readonly name: ProfileName
@@ -44,13 +47,17 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     rules: {
       emptyRequirements: 'accept',
       keyData: 'pem',
+      keyPem: 'guest',
       keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa'],
+      // Crate rsa 0.9, key.rs: MAX_SIZE, MIN_PUB_EXPONENT, MAX_PUB_EXPONENT.
+      rsa: { bits: [1, 4096], exponent: [2n, 2n ** 33n - 1n] },
       hash: 'key',
       identityTypes: ['matchRepository', 'exactRepository'],
       identityOf: 'every',
       foreignLayers: 'refuse-all',
       signatureConfig: 'read',
-      bundlesAlone: 'unsigned',
+      bundles: 'ignored',
+      certificates: 'ignored',
     },
     // The cause itself shows only in the log of the guest.
     texts: { any: 'Denied by policy: rejected by `sigstoreSigned` rule' },
@@ -61,13 +68,17 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     rules: {
       emptyRequirements: 'deny',
       keyData: 'pem',
+      keyPem: 'go',
       keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ed25519', 'rsa'],
+      // Go 1.24 and later, crypto/rsa: checkKeySize, checkPublicKeySize.
+      rsa: { bits: [1024, 16384], exponent: [2n, 2n ** 31n - 1n] },
       hash: 'sha256',
       identityTypes: ['matchRepository', 'exactRepository'],
       identityOf: 'one',
       foreignLayers: 'read',
       signatureConfig: 'not-read',
-      bundlesAlone: 'undecided',
+      bundles: 'first',
+      certificates: 'checked',
     },
     texts: {
       any: 'no matching signatures',

@@ -1,9 +1,10 @@
-import { collectBytes, isCosignetError, LIMITS, quote, reasonOf } from '../core/index.ts'
+import { CosignetError, collectBytes, isCosignetError, LIMITS, quote, reasonOf } from '../core/index.ts'
 import type { PublicKey } from '../keys/index.ts'
 import type { Digest } from '../oci/index.ts'
 import {
   type Attachments,
   COSIGN,
+  listBundleReferrers,
   parsePayload,
   readAttachments,
   type UntrustedAttachment,
@@ -57,7 +58,10 @@ async function findCause(
   if ('cause' in loaded) return loaded.cause
 
   const target = signedDigest(context)
-  const found = await readSignatures(context, target)
+  const [found] = await Promise.all([
+    readSignatures(context, target),
+    rules.bundles === 'first' ? refuseBundles(context, target) : undefined,
+  ])
   if (found !== undefined && 'code' in found) return found
   if (found === undefined || found.attachments.length === 0) return explainNoSignatures(context, target)
   context.trace.push({
@@ -80,6 +84,7 @@ async function findCause(
   )
   const verified = relevant.filter((one) => one.verified)
   if (verified.length === 0) return explainNoneVerifies(context, loaded.key, target, judged)
+  if (rules.certificates === 'checked') refuseCertificates(context, verified)
   if (identity === undefined) return undefined
   // In the guest every signature that names this image must also name it rightly, whoever made it.
   const mismatches = (rules.identityOf === 'every' ? relevant : verified).map((one) =>
@@ -90,6 +95,27 @@ async function findCause(
   if (mismatch === undefined) return undefined
   if (rules.identityOf === 'one' && failed.length < mismatches.length) return undefined
   return wrongIdentity(identity, mismatch)
+}
+
+/** @throws UNSUPPORTED if the image has signatures in the bundle format, which is not judged here. */
+async function refuseBundles(context: RequirementContext, target: Digest): Promise<void> {
+  const { length } = await listBundleReferrers(context.source, target, context.signal)
+  if (length === 0) return
+  throw new CosignetError(
+    'UNSUPPORTED',
+    `${context.source.name} holds ${length} signature(s) of ${target} in the bundle format of cosign 3, which cannot be judged yet; beside them cosign heeds no other.`,
+    { hint: 'Ask cosign verify --key itself.' },
+  )
+}
+
+/** @throws UNSUPPORTED if every signature carries a certificate, which may have expired. */
+function refuseCertificates(context: RequirementContext, verified: readonly JudgedAttachment[]): void {
+  if (verified.some(({ attachment }) => attachment.certificate === undefined)) return
+  throw new CosignetError(
+    'UNSUPPORTED',
+    `The signatures in ${context.source.name} that the key made carry certificates, which cannot be judged yet.`,
+    { hint: 'Ask cosign verify --key itself.' },
+  )
 }
 
 /** What is wrong with a signature image that no verifier could read; everything else leaves the decision open. */
@@ -143,6 +169,11 @@ function judgeAttachment(
 ): JudgedAttachment {
   const { hash } = PROFILES[context.profile].rules
   const facts = { payload: attachment.descriptor.digest }
+  if (!attachment.descriptor.digest.startsWith('sha256:')) {
+    const message = `A signature payload is named by ${attachment.descriptor.digest}, not by SHA-256; it does not count.`
+    context.trace.push({ step: 'signature', outcome: 'skipped', message, facts })
+    return { attachment, payload: undefined, verified: false }
+  }
   const payload = tryParsePayload(attachment)
   if (typeof payload === 'string') {
     context.trace.push({ step: 'signature', outcome: 'failed', message: payload, facts })

@@ -1,5 +1,7 @@
 import type { Digest } from '../oci/index.ts'
-import type { ProfileName } from './profiles.ts'
+
+/** Whose rules a verdict follows. */
+export type ProfileName = 'guest' | 'cosign'
 
 /** Why an image is denied; stable names. */
 export type DenialCode =
