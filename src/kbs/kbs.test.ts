@@ -571,7 +571,7 @@ describe('GET /resource', () => {
       },
     })
     const { cookie } = await attested(target, await generateTeeKey())
-    const response = await target.send('GET', '/kbs/v0/resource/a/b/c?x=1&y=%20', { headers: { cookie } })
+    const response = await target.send('GET', '/kbs/v0/resource/a/b/c?x=0&x=1&y=%20', { headers: { cookie } })
     expect(asked).toEqual([
       { plugin: 'resource', path: ['a', 'b', 'c'], query: { x: '1', y: ' ' } },
       'CoCo-Attestation-Service',

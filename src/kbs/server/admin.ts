@@ -4,7 +4,7 @@ import { type Clock, CosignetError } from '../../core/index.ts'
 import { KbsRefusal } from './errors.ts'
 
 /** The role that may do everything under /kbs. */
-export const ADMIN_ROLE = 'admin'
+const ADMIN_ROLE = 'admin'
 
 /** Signature algorithm by kind of key: the token does not choose, so that no public key serves as an HMAC secret. */
 const ALGORITHMS: Readonly<Record<string, string>> = { ed25519: 'EdDSA', ec: 'ES256', rsa: 'RS256' }

@@ -112,7 +112,7 @@ function addResources(app: Hono, resources: Resources, checkAdmin: AdminCheck): 
     if (c.req.method !== 'GET') throw unknownMethod()
     const path = resourcePathOf(c)
     if (path === '') return c.json(await resources.list(await adminOf(c)))
-    const message = await resources.release(checkPath(path), c.req.query(), {
+    const message = await resources.release(checkPath(path), queryOf(c), {
       sessionId: sessionIdIn(c.req.header('cookie')),
       bearerToken: bearerToken(c.req.header('authorization')),
     })
@@ -143,6 +143,11 @@ function pathOf(c: Context): string {
 /** What follows the plugin, without the slash. */
 function resourcePathOf(c: Context): string {
   return pathOf(c).slice(`${KBS_PREFIX}/${RESOURCE_PLUGIN}/`.length)
+}
+
+/** Of a name given twice the last counts, as in Trustee. */
+function queryOf(c: Context): Record<string, string> {
+  return Object.fromEntries(new URL(c.req.url).searchParams)
 }
 
 function checkPath(path: string): ResourcePath {
