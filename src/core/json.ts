@@ -33,7 +33,7 @@ export type JsonValue =
 
 /**
  * Parses one JSON text (RFC 8259) into a tree that keeps order, duplicates and positions. No byte order mark, nothing
- * after the value, no lone surrogates.
+ * after the value, no lone surrogates, no number beyond a double, at most `LIMITS.jsonDepth` levels.
  * @param what names the document in messages, for example "the policy policy.json".
  * @throws INVALID_JSON with line and column.
  */
@@ -123,12 +123,6 @@ class TreeParser {
   }
 
   #value(depth: number): JsonNode {
-    if (depth > LIMITS.jsonDepth) {
-      throw new CosignetError(
-        'INVALID_JSON',
-        `${this.#what} is nested deeper than ${LIMITS.jsonDepth} levels.`,
-      )
-    }
     this.#skipWhiteSpace()
     const offset = this.#offset
     const node = this.#valueAt(offset, depth)
@@ -139,9 +133,9 @@ class TreeParser {
   #valueAt(offset: number, depth: number): JsonNode {
     switch (this.#text[offset]) {
       case '{':
-        return { kind: 'object', offset, members: this.#members(depth) }
+        return { kind: 'object', offset, members: this.#members(this.#deeper(depth)) }
       case '[':
-        return { kind: 'array', offset, items: this.#items(depth) }
+        return { kind: 'array', offset, items: this.#items(this.#deeper(depth)) }
       case '"':
         return { kind: 'string', offset, value: this.#string() }
       case 't':
@@ -153,9 +147,17 @@ class TreeParser {
       default: {
         const text = this.#match(NUMBER)
         if (text === undefined) this.#fail('a value')
+        // Go and serde_json refuse it, too; Infinity would be a value that nobody wrote.
+        if (!Number.isFinite(Number(text))) this.#fail('a number that a double can hold', offset)
         return { kind: 'number', offset, value: Number(text), text }
       }
     }
+  }
+
+  /** The depth within one more object or list. */
+  #deeper(depth: number): number {
+    if (depth < LIMITS.jsonDepth) return depth + 1
+    throw new CosignetError('INVALID_JSON', `${this.#what} is nested deeper than ${LIMITS.jsonDepth} levels.`)
   }
 
   #members(depth: number): JsonMember[] {
@@ -169,7 +171,7 @@ class TreeParser {
       const key = this.#string()
       this.#skipWhiteSpace()
       if (!this.#take(':')) this.#fail("':'")
-      members.push({ key, offset, value: this.#value(depth + 1) })
+      members.push({ key, offset, value: this.#value(depth) })
       if (this.#take('}')) return members
       if (!this.#take(',')) this.#fail("',' or '}'")
       this.#skipWhiteSpace()
@@ -182,7 +184,7 @@ class TreeParser {
     this.#skipWhiteSpace()
     if (this.#take(']')) return items
     for (;;) {
-      items.push(this.#value(depth + 1))
+      items.push(this.#value(depth))
       if (this.#take(']')) return items
       if (!this.#take(',')) this.#fail("',' or ']'")
     }
@@ -230,8 +232,8 @@ class TreeParser {
     this.#match(WHITE_SPACE)
   }
 
-  #fail(expected: string): never {
-    const { line, column } = positionAt(this.#text, this.#offset)
+  #fail(expected: string, offset = this.#offset): never {
+    const { line, column } = positionAt(this.#text, offset)
     throw new CosignetError(
       'INVALID_JSON',
       `${this.#what} is not JSON: line ${line}, column ${column}: ${expected} expected.`,
