@@ -63,7 +63,7 @@ describe('signDigest', () => {
     const store = new MemoryImageStore()
     const foreign =
       '{ "layers": [{"digest":"D","annotations":{"k":"\\u003c\\n<é"},"size":1,"mediaType":"m","data":"eA==","urls":["u"]}],' +
-      ' "annotations":{"b":"1","a":"2"}, "schemaVersion":2, "x":[1.50,true,null,1e400],' +
+      ' "annotations":{"b":"1","a":"2"}, "schemaVersion":2, "x":[1.50,true,null,12345678901234567890],' +
       ' "config":{"digest":"D","mediaType":"application/vnd.docker.container.image.v1+json","size":1,"data":"eA==","annotations":{"c":"d"}}}'
     putManifest(store, foreign.replaceAll('"D"', `"${SIGNED_DIGEST}"`), MEDIA_TYPES.dockerManifest)
     const key = await generateKeyPair()
@@ -72,7 +72,7 @@ describe('signDigest', () => {
     const { config, layers } = JSON.parse(written)
     const parts = [
       `{"layers":[{"digest":"${SIGNED_DIGEST}","annotations":{"k":"\\u003c\\n\\u003cé"},"size":1,"mediaType":"m","data":"eA==","urls":["u"]},`,
-      `,"annotations":{"b":"1","a":"2"},"schemaVersion":2,"x":[1.50,true,null,1e400],`,
+      `,"annotations":{"b":"1","a":"2"},"schemaVersion":2,"x":[1.50,true,null,12345678901234567890],`,
       `"config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":${config.size},"digest":"${config.digest}","annotations":{"c":"d"}}}`,
     ]
     for (const part of parts) expect(written).toContain(part)
