@@ -13,17 +13,20 @@ export interface GuestSetup {
 }
 
 /** The parts of preflight's JSON that the tests read. */
-export interface PreflightResult {
-  readonly status: number | null
-  /** All that it printed. */
-  readonly output: string
-}
+export type PreflightVerdict =
+  | { readonly outcome: 'allowed' }
+  | {
+      readonly outcome: 'denied'
+      readonly cause: { readonly code: string; readonly message: string; readonly fix: string }
+    }
+  /** It could not decide: exit status 3. */
+  | { readonly outcome: 'undecided' }
 
 /**
  * Asks `preflight` about a Pod written here by hand, as the CoCo guide does it: a policy and a key as resources of the
  * KBS, init data that names them, packed into the annotation.
  */
-export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup): Promise<PreflightResult> {
+export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup): Promise<PreflightVerdict> {
   const repository = image.replace(/@.*/, '')
   await sandbox.write('resources/default/sig-public-key/test', await readFile(pub))
   await sandbox.write(
@@ -50,9 +53,16 @@ export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup
       spec: { runtimeClassName: 'kata-qemu-coco-dev', containers: [{ name: 'main', image }] },
     }),
   )
-  const args = ['preflight', pod, '--resources', sandbox.path('resources')]
+  const args = ['preflight', pod, '--resources', sandbox.path('resources'), '-o', 'json']
   const { status, stdout, stderr } = await cosignet(sandbox, args)
-  return { status, output: `${stdout}${stderr}` }
+  if (status === 3) return { outcome: 'undecided' }
+  if (status !== 0 && status !== 1) throw new Error(`preflight ended with ${status}:\n${stdout}${stderr}`)
+  const report: { containers: { verdict: PreflightVerdict }[] } = JSON.parse(stdout)
+  const verdict = report.containers[0]?.verdict
+  if (verdict?.outcome !== (status === 0 ? 'allowed' : 'denied')) {
+    throw new Error(`preflight ended with ${status}, but printed:\n${stdout}${stderr}`)
+  }
+  return verdict
 }
 
 function initData(ca: string): string {

@@ -9,6 +9,9 @@ import { REGISTRIES, startDockerRegistry, type TestRegistry } from './registries
 import { Sandbox } from './sandbox.ts'
 import { forgeSignatureImage } from './signature-image.ts'
 
+const ALLOWED = { outcome: 'allowed' }
+const denied = (code: string): object => ({ outcome: 'denied', cause: { code } })
+
 const PEERS = ['cosign3', 'cosign2', 'skopeo', 'docker-registry'] as const
 
 describeWithPeers('signatures of cosign', PEERS, () => {
@@ -31,10 +34,10 @@ describeWithPeers('signatures of cosign', PEERS, () => {
       const { reference: image } = await pushNewImage(sandbox, `${registry.host}/verify/plain`)
       const setup = { image, pub, ca: registry.ca }
       expect(await cosignetAccepts(sandbox, pub, image)).toBe(false)
-      expect(await preflight(sandbox, setup)).toMatchObject({ status: 1 })
+      expect(await preflight(sandbox, setup)).toMatchObject(denied('unsigned'))
       await cosignSign(sandbox, cosign, key, image)
       expect(await cosignetAccepts(sandbox, pub, image)).toBe(true)
-      expect(await preflight(sandbox, setup)).toMatchObject({ status: 0 })
+      expect(await preflight(sandbox, setup)).toMatchObject(ALLOWED)
     })
 
     it.each(COSIGNS)('$cosign with annotations are allowed', async ({ cosign }) => {
@@ -50,10 +53,12 @@ describeWithPeers('signatures of cosign', PEERS, () => {
         const alone = await pushNewImage(sandbox, repository, ['amd64', 'arm64'])
         await cosignSign(sandbox, cosign, key, alone.reference)
         const setup = { pub, ca: registry.ca }
-        expect(await preflight(sandbox, { ...setup, image: alone.reference })).toMatchObject({ status: 1 })
+        expect(await preflight(sandbox, { ...setup, image: alone.reference })).toMatchObject(
+          denied('unsigned'),
+        )
         const whole = await pushNewImage(sandbox, repository, ['amd64', 'arm64'])
         await cosignSign(sandbox, cosign, key, whole.reference, ['--recursive'])
-        expect(await preflight(sandbox, { ...setup, image: whole.reference })).toMatchObject({ status: 0 })
+        expect(await preflight(sandbox, { ...setup, image: whole.reference })).toMatchObject(ALLOWED)
         expect(await cosignetAccepts(sandbox, pub, whole.reference)).toBe(true)
       },
     )
@@ -65,7 +70,9 @@ describeWithPeers('signatures of cosign', PEERS, () => {
         expect(await cosignAccepts(sandbox, cosign, otherPub, image)).toBe(false)
       }
       expect(await cosignetAccepts(sandbox, otherPub, image)).toBe(false)
-      expect(await preflight(sandbox, { image, pub: otherPub, ca: registry.ca })).toMatchObject({ status: 1 })
+      expect(await preflight(sandbox, { image, pub: otherPub, ca: registry.ca })).toMatchObject(
+        denied('wrong-key'),
+      )
     })
 
     it('moved to another image are denied, by cosign and by us', async () => {
@@ -77,7 +84,7 @@ describeWithPeers('signatures of cosign', PEERS, () => {
         to: unsigned.digest,
         change: (payload) => payload,
       })
-      await expectAllDeny(unsigned.reference)
+      await expectAllDeny(unsigned.reference, 'other-image')
     })
 
     it('with a payload changed to name another image are denied, by cosign and by us', async () => {
@@ -89,15 +96,26 @@ describeWithPeers('signatures of cosign', PEERS, () => {
         to: unsigned.digest,
         change: (payload) => payload.replace(signed.digest, unsigned.digest),
       })
-      await expectAllDeny(unsigned.reference)
+      await expectAllDeny(unsigned.reference, 'wrong-key')
     })
 
-    async function expectAllDeny(image: string): Promise<void> {
+    it('with a payload changed in another place are denied, by cosign and by us', async () => {
+      const { digest, reference } = await pushNewImage(sandbox, `${registry.host}/verify/touched`)
+      await cosignSign(sandbox, 'cosign3', key, reference)
+      await forgeSignatureImage(registry, 'verify/touched', {
+        from: digest,
+        to: digest,
+        change: (payload) => payload.replace('"optional":null', '"optional":{"by":"mallory"}'),
+      })
+      await expectAllDeny(reference, 'payload-changed')
+    })
+
+    async function expectAllDeny(image: string, code: string): Promise<void> {
       for (const { cosign } of COSIGNS) {
         expect(await cosignAccepts(sandbox, cosign, pub, image)).toBe(false)
       }
       expect(await cosignetAccepts(sandbox, pub, image)).toBe(false)
-      expect(await preflight(sandbox, { image, pub, ca: registry.ca })).toMatchObject({ status: 1 })
+      expect(await preflight(sandbox, { image, pub, ca: registry.ca })).toMatchObject(denied(code))
     }
   })
 })
@@ -132,13 +150,17 @@ describeWithPeers('what a guest cannot use', PEERS, () => {
     )
     expect(await cosignAccepts(sandbox, 'cosign3', pub, image)).toBe(true)
 
-    const denied = await preflight(sandbox, { image, pub, ca: registry.ca })
-    expect(denied.status).toBe(1)
-    expect(denied.output).toMatch(/bundle/)
-    expect(denied.output).toMatch(/cosignet sign .*--key/)
+    expect(await preflight(sandbox, { image, pub, ca: registry.ca })).toMatchObject({
+      outcome: 'denied',
+      cause: {
+        code: 'bundle-only',
+        message: expect.stringContaining('bundle'),
+        fix: expect.stringMatching(/^cosignet sign .*--key .*--new-bundle-format=false/),
+      },
+    })
 
     await cosignetDoes(sandbox, ['sign', '--key', key, image])
-    expect(await preflight(sandbox, { image, pub, ca: registry.ca })).toMatchObject({ status: 0 })
+    expect(await preflight(sandbox, { image, pub, ca: registry.ca })).toMatchObject(ALLOWED)
   })
 
   it('a registry on plain HTTP: verify allows what preflight denies', async () => {
@@ -146,23 +168,22 @@ describeWithPeers('what a guest cannot use', PEERS, () => {
     const { reference: image } = await pushNewImage(sandbox, `${registry.host}/plain-http`)
     await cosignSign(sandbox, 'cosign3', key, image)
     expect(await cosignetAccepts(sandbox, pub, image)).toBe(true)
-    const denied = await preflight(sandbox, { image, pub, ca: '' })
-    expect(denied.status).toBe(1)
-    expect(denied.output).toMatch(/TLS|HTTPS/)
+    expect(await preflight(sandbox, { image, pub, ca: '' })).toMatchObject(denied('registry-plain-http'))
   })
 
   it('a registry whose authority the guest does not know: preflight denies', async () => {
     const registry = await startDockerRegistry(sandbox, { tls: true })
     const { reference: image } = await pushNewImage(sandbox, `${registry.host}/private-ca`)
     await cosignSign(sandbox, 'cosign3', key, image)
-    const denied = await preflight(sandbox, { image, pub, ca: '' })
-    expect(denied.status).toBe(1)
-    expect(denied.output).toMatch(/extra_root_certificates/)
+    expect(await preflight(sandbox, { image, pub, ca: '' })).toMatchObject({
+      outcome: 'denied',
+      cause: { code: 'registry-untrusted', fix: expect.stringContaining('extra_root_certificates') },
+    })
   })
 
   it('a registry that is not there: neither allowed nor denied', async () => {
     const image = `127.0.0.1:9/gone@sha256:${'0'.repeat(64)}`
-    expect(await preflight(sandbox, { image, pub, ca: '' })).toMatchObject({ status: 3 })
+    expect(await preflight(sandbox, { image, pub, ca: '' })).toEqual({ outcome: 'undecided' })
     expect(await cosignet(sandbox, ['verify', '--key', pub, image])).toMatchObject({ status: 3 })
   })
 })
