@@ -2,9 +2,6 @@ import type { Agent } from 'node:http'
 import { CosignetError, reasonOf } from '../core/index.ts'
 import { isLoopbackHost } from './loopback.ts'
 
-/** Kept open between requests; a chunk of a body may have up to 256 KiB (Node's default: 64), which copies faster. */
-const KEEP: { readonly keepAlive: boolean } = Object.freeze({ keepAlive: true, highWaterMark: 256 * 1024 })
-
 const PROXY_VARIABLES = [
   'HTTP_PROXY',
   'HTTPS_PROXY',
@@ -67,7 +64,7 @@ export class AgentPool {
 
   #plainAgent(proxy: ProxyOptions): Agent {
     const { Agent } = process.getBuiltinModule('node:http')
-    return new Agent({ ...KEEP, ...proxy })
+    return new Agent({ keepAlive: true, ...proxy })
   }
 
   #tlsAgent(roots: TrustedRoots, proxy: ProxyOptions): Agent {
@@ -75,7 +72,7 @@ export class AgentPool {
     const ca = this.#rootsOf(roots)
     const { createSecureContext } = process.getBuiltinModule('node:tls')
     return new Agent({
-      ...KEEP,
+      keepAlive: true,
       rejectUnauthorized: this.#options.insecureSkipTlsVerify !== true,
       // Made once: from `ca` alone, Node would parse hundreds of certificates for every connection.
       secureContext: createSecureContext(ca === undefined ? {} : { ca: [...ca] }),

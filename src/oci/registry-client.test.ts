@@ -252,6 +252,8 @@ describe('referrers', () => {
     expect(await client.listReferrers(IMAGE_DIGEST)).toHaveLength(1)
     expect(await client.listReferrers(OTHER)).toEqual([])
     expect(log[1]).toBe(`GET /v2/a/b/manifests/${IMAGE_DIGEST.replace(':', '-')}`)
+    await client.listReferrers(parseDigest(`sha512:${'ab'.repeat(64)}`))
+    expect(log.at(-1)).toBe(`GET /v2/a/b/manifests/sha512-${'ab'.repeat(32)}`)
   })
 
   it.each([429, 500, 503, 401, 403])('that answer %i are an error, never none', async (status) => {

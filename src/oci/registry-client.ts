@@ -240,14 +240,14 @@ export class RegistryClient implements ImageSource, ImageDestination {
     response.discard()
   }
 
-  /** The referrers tag schema: an index under `sha256-HEX` (distribution-spec 1.1, "Unavailable Referrers API"). */
+  /** The referrers tag schema: an index under `sha256-HEX`, 64 digits at most (distribution-spec 1.1). */
   async #listTaggedReferrers(
     digest: Digest,
     signal: AbortSignal | undefined,
   ): Promise<readonly Descriptor[]> {
     const { algorithm, hex } = digestParts(digest)
     try {
-      const { content } = await this.getManifest(`${algorithm}-${hex}`.slice(0, 128), signal)
+      const { content } = await this.getManifest(`${algorithm}-${hex.slice(0, 64)}`, signal)
       // `cosign copy` puts the image itself under this tag; that is no list of referrers.
       return content.kind === 'index' ? content.manifests : []
     } catch (error) {
