@@ -7,4 +7,69 @@ export const COMMANDS: readonly CommandEntry[] = [
     brief: "Make a key pair in cosign's encrypted format",
     load: () => import('./commands/key-generate.ts'),
   },
+  {
+    name: 'image push',
+    brief: 'Push an OCI layout or a folder to a registry',
+    load: () => import('./commands/image-push.ts'),
+  },
+  {
+    name: 'sign',
+    brief: 'Sign images in the format that the guest reads',
+    load: () => import('./commands/sign.ts'),
+  },
+  {
+    name: 'verify',
+    brief: 'Verify images with a public key, as cosign does',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'register',
+    brief: 'Hand a public key and a policy to a KBS',
+    load: () => import('./commands/register.ts'),
+  },
+  {
+    name: 'initdata create',
+    brief: 'Write init data that binds a guest to a KBS and a policy',
+    load: () => import('./commands/initdata-create.ts'),
+  },
+  {
+    name: 'initdata inspect',
+    brief: 'Show init data, its digest, and what each TEE reports',
+    load: () => import('./commands/initdata-inspect.ts'),
+  },
+  {
+    name: 'pod annotate',
+    brief: 'Put init data into the annotation of a Pod',
+    load: () => import('./commands/pod-annotate.ts'),
+  },
+  {
+    name: 'preflight',
+    brief: 'Tell what the guest will decide about a Pod, and why',
+    load: () => import('./commands/preflight.ts'),
+  },
+  {
+    name: 'kbs serve',
+    brief: 'Serve a Key Broker Service from a folder',
+    load: () => import('./commands/kbs-serve.ts'),
+  },
+  {
+    name: 'kbs set-resource',
+    brief: 'Store a file as a resource of a KBS',
+    load: () => import('./commands/kbs-set-resource.ts'),
+  },
+  {
+    name: 'kbs get-resource',
+    brief: 'Read a resource from a KBS as a guest',
+    load: () => import('./commands/kbs-get-resource.ts'),
+  },
+  {
+    name: 'kbs delete-resource',
+    brief: 'Delete a resource of a KBS',
+    load: () => import('./commands/kbs-delete-resource.ts'),
+  },
+  {
+    name: 'registry serve',
+    brief: 'Serve an OCI registry from memory or a folder',
+    load: () => import('./commands/registry-serve.ts'),
+  },
 ]

@@ -35,6 +35,8 @@ export const LIMITS = {
   errorBodyBytes: 8 * KiB,
   /** Policy file. */
   policyBytes: 4 * MiB,
+  /** A file of certificates of authorities; a system's whole store has some 250 KiB. */
+  certificatesBytes: 4 * MiB,
   /** Key file, public or private. */
   keyBytes: 64 * KiB,
   /** Init data, unpacked. */

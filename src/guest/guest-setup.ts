@@ -20,6 +20,8 @@ export interface Guest {
   readonly policy: Policy | undefined
   readonly resources: ResourceProvider
   readonly credentials: CredentialProvider | undefined
+  /** PEM. */
+  readonly extraRootCertificates: readonly string[]
 }
 
 /** Why no image is pulled at all. */
@@ -55,7 +57,7 @@ export async function setUpGuest(
   if (policy !== undefined && 'cause' in policy) return policy
   const credentials = await loadCredentials(config, resources, trace, options.signal)
   if (credentials !== undefined && 'cause' in credentials) return credentials
-  return { policy, resources, credentials }
+  return { policy, resources, credentials, extraRootCertificates: config.registry.extraRootCertificates }
 }
 
 /** Resources of the KBS that the guest is configured for; the first one attests. */

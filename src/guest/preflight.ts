@@ -87,13 +87,14 @@ async function judgeAll(options: PreflightOptions, guest: Guest): Promise<readon
   const reports: ContainerReport[] = []
   // One after the other, as they start: what the Pod has pulled before matters to the next one.
   const pulled = new Set<Digest>()
+  const http = options.openHttp(guest.extraRootCertificates)
   try {
     for (const container of options.workload.containers) {
       const reference = parseReference(container.image)
       const source = new RegistryClient({
         registry: reference.registry,
         repository: reference.repository,
-        http: guest.http,
+        http,
         scheme: 'https',
         ...(guest.credentials === undefined ? {} : { credentials: guest.credentials }),
       })
@@ -110,7 +111,7 @@ async function judgeAll(options: PreflightOptions, guest: Guest): Promise<readon
       reports.push(reportOf(container, verdict))
     }
   } finally {
-    guest.http.close()
+    http.close()
   }
   return reports
 }

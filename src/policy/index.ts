@@ -4,6 +4,7 @@
  * step that led to it. Nothing else decides whether an image is good.
  */
 export type { EvaluateOptions, ImageToJudge } from './context.ts'
+export { createPolicy } from './create-policy.ts'
 export { evaluatePolicy, judged } from './evaluate.ts'
 export { identityMismatch } from './identity.ts'
 export { parsePolicy } from './parse-policy.ts'

@@ -1,0 +1,66 @@
+import { homedir } from 'node:os'
+import type { FlagParametersForType } from '@stricli/core'
+import { LIMITS, readFileBounded } from '../core/index.ts'
+import { HttpClient } from '../net/index.ts'
+import { createAuthFileCredentials, openRegistry, type Reference, type RegistryClient } from '../oci/index.ts'
+import type { Cli } from './cli.ts'
+import { optionalText, switchFlag } from './flags.ts'
+
+/** How a command reaches registries. */
+export interface RegistryFlags {
+  readonly registryCa?: string | undefined
+  readonly insecureSkipTlsVerify: boolean
+}
+
+export const REGISTRY_FLAGS: FlagParametersForType<RegistryFlags> = {
+  registryCa: optionalText('PEM certificate of an authority to trust beside the known ones', 'FILE'),
+  insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry'),
+}
+
+/** Opens an HTTP client that trusts the known roots, `SSL_CERT_FILE` and the file given. */
+export async function openHttp(
+  cli: Cli,
+  flags: { readonly ca: string | undefined; readonly insecureSkipTlsVerify?: boolean },
+): Promise<HttpClient> {
+  const files = [cli.environment['SSL_CERT_FILE'], flags.ca].filter(
+    (path) => path !== undefined && path !== '',
+  )
+  const ca = (await Promise.all(files.map((path) => readCertificates(path ?? '')))).flat()
+  return new HttpClient({
+    ca,
+    environment: cli.environment,
+    ...(flags.insecureSkipTlsVerify === true ? { insecureSkipTlsVerify: true } : {}),
+    ...(cli.trace === undefined ? {} : { trace: cli.trace }),
+  })
+}
+
+/** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE */
+export async function readCertificates(path: string): Promise<string[]> {
+  const text = Buffer.from(
+    await readFileBounded(path, LIMITS.certificatesBytes, 'certificate file'),
+  ).toString('utf8')
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [text]
+}
+
+/** Lends registries to `use` and closes the connections afterwards. */
+export async function withRegistries<T>(
+  cli: Cli,
+  flags: RegistryFlags,
+  use: (open: (reference: Reference) => RegistryClient) => Promise<T>,
+): Promise<T> {
+  const http = await openHttp(cli, {
+    ca: flags.registryCa,
+    insecureSkipTlsVerify: flags.insecureSkipTlsVerify,
+  })
+  const uid = process.getuid?.()
+  const credentials = createAuthFileCredentials({
+    environment: cli.environment,
+    home: homedir(),
+    ...(uid === undefined ? {} : { uid }),
+  })
+  try {
+    return await use((reference) => openRegistry(reference, { http, credentials }))
+  } finally {
+    http.close()
+  }
+}
