@@ -27,7 +27,8 @@ export type PreflightVerdict =
  * KBS, init data that names them, packed into the annotation.
  */
 export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup): Promise<PreflightVerdict> {
-  const repository = image.replace(/@.*/, '')
+  // The scope: the reference without digest and tag; the host has a colon too.
+  const repository = image.replace(/@.*/, '').replace(/:[^:/]*$/, '')
   await sandbox.write('resources/default/sig-public-key/test', await readFile(pub))
   await sandbox.write(
     'resources/default/security-policy/test',
@@ -53,12 +54,21 @@ export async function preflight(sandbox: Sandbox, { image, pub, ca }: GuestSetup
       spec: { runtimeClassName: 'kata-qemu-coco-dev', containers: [{ name: 'main', image }] },
     }),
   )
-  const args = ['preflight', pod, '--resources', sandbox.path('resources'), '-o', 'json']
+  return runPreflight(sandbox, pod, ['--resources', sandbox.path('resources')])
+}
+
+/** Runs `preflight` on a manifest with one Pod of one container. */
+export async function runPreflight(
+  sandbox: Sandbox,
+  manifest: string,
+  flags: readonly string[] = [],
+): Promise<PreflightVerdict> {
+  const args = ['preflight', manifest, ...flags, '-o', 'json']
   const { status, stdout, stderr } = await cosignet(sandbox, args)
   if (status === 3) return { outcome: 'undecided' }
   if (status !== 0 && status !== 1) throw new Error(`preflight ended with ${status}:\n${stdout}${stderr}`)
-  const report: { containers: { verdict: PreflightVerdict }[] } = JSON.parse(stdout)
-  const verdict = report.containers[0]?.verdict
+  const report: { pods: { containers: { verdict: PreflightVerdict }[] }[] } = JSON.parse(stdout)
+  const verdict = report.pods[0]?.containers[0]?.verdict
   if (verdict?.outcome !== (status === 0 ? 'allowed' : 'denied')) {
     throw new Error(`preflight ended with ${status}, but printed:\n${stdout}${stderr}`)
   }
