@@ -67,7 +67,7 @@ export class CosignetError extends Error {
 
   /**
    * @param code stable name of the failure.
-   * @param message one line, a full sentence that quotes the offending public value; never a secret.
+   * @param message a full sentence that quotes the offending public value; never a secret.
    */
   constructor(code: ErrorCode, message: string, options: CosignetErrorOptions = {}) {
     super(oneLine(message), options.cause === undefined ? undefined : { cause: options.cause })
@@ -96,12 +96,12 @@ export function isCosignetError(error: unknown, ...codes: readonly ErrorCode[]):
   return error instanceof CosignetError && (codes.length === 0 || codes.includes(error.code))
 }
 
-/** Quotes an untrusted value for a message: one line, control characters escaped, at most 120 characters. */
+/**
+ * Quotes an untrusted value for a message: one line, at most 120 characters; what a terminal does not show or shows in
+ * another order is escaped (control, zero-width and bidirectional characters).
+ */
 export function quote(value: string): string {
-  const escaped = JSON.stringify(value).replace(
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    unicodeEscape,
-  )
+  const escaped = JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, unicodeEscape)
   return escaped.length <= 120 ? escaped : `${escaped.slice(0, 116)}…"`
 }
 
@@ -112,9 +112,11 @@ export function reasonOf(error: unknown): string {
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, ' ').trim()
+  const lines = text.split(/[\p{Cc}\u2028\u2029]/u).map((line) => line.trim())
+  return lines.filter((line) => line !== '').join(' ')
 }
 
 function unicodeEscape(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i))
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('')
 }
