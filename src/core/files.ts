@@ -58,15 +58,15 @@ export async function writeFileAtomically(
       // A link fails where the name exists; a rename would replace it.
       if (options.exclusive === true) await link(temporary, path)
       else await rename(temporary, path)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      throw new CosignetError('ALREADY_EXISTS', `The file ${quote(path)} exists already.`, { cause: error })
     } finally {
       await unlink(temporary).catch(() => undefined)
     }
     await syncDirectory(directory)
   } catch (error) {
     await unlink(temporary).catch(() => undefined)
-    if (errnoOf(error) === 'EEXIST') {
-      throw new CosignetError('ALREADY_EXISTS', `The file ${quote(path)} exists already.`, { cause: error })
-    }
     throw fileError(error, `The file ${quote(path)} cannot be written`)
   }
 }
