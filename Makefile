@@ -13,7 +13,7 @@ dist/cli/main.js: node_modules/.installed $(sources)
 	node tools/build.ts
 
 demo: dist/cli/main.js
-	node test/e2e/demo.ts
+	node tools/demo.ts
 
 test: dist/cli/main.js
 	vitest run

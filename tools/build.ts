@@ -20,6 +20,8 @@ await build({
   keepNames: true,
   legalComments: 'linked',
   chunkNames: '[name]-[hash]',
+  // Prefer the ES module of a package that has both.
+  mainFields: ['module', 'main'],
   logLevel: 'warning',
   // Packages that were written for CommonJS call require() for Node's own modules.
   banner: {

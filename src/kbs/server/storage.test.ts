@@ -124,8 +124,9 @@ describe('fileStorage', () => {
   it('lets one of 20 writers create', async () => {
     const storages = [fileStorage(directory), fileStorage(directory)]
     const outcomes = await Promise.all(
-      Array.from({ length: 20 }, (_, i) =>
-        storages[i % 2]?.put('n', 'k', bytes(String(i)), { version: null }),
+      Array.from(
+        { length: 20 },
+        async (_, i) => await storages[i % 2]?.put('n', 'k', bytes(String(i)), { version: null }),
       ),
     )
     expect(outcomes.filter((outcome) => outcome === 'stored')).toHaveLength(1)
