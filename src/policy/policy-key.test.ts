@@ -65,6 +65,29 @@ describe('the key of a requirement', () => {
     expect(await finds(both, 'cosign')).toBe(false)
   })
 
+  it.each<[string, string, string]>([
+    [
+      'a private key',
+      `-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n`,
+      'it is an unencrypted private key, not a public key',
+    ],
+    [
+      'a certificate',
+      `-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n`,
+      'it is a certificate, not a public key',
+    ],
+    ['base64 of a key', Buffer.from(PEM).toString('base64'), 'it is the base64 of a PEM file'],
+    ['PKCS#1', PKCS1, 'the guest cannot read its PEM block, which other programs can'],
+    ['a blank line', PEM.replace('\n-----END', '\n\n-----END'), 'the guest cannot read its PEM block'],
+  ])('says what the file is instead: %s', async (_, keyData, reason) => {
+    const store = new MemoryImageStore()
+    const requirements = [{ type: 'sigstoreSigned', keyData }]
+    const manifestDigest = await addImage(store)
+    expect(await judge({ store, manifestDigest, requirements })).toMatchObject({
+      cause: { code: 'key-invalid', message: expect.stringContaining(reason) },
+    })
+  })
+
   it('refuses a key that spells out its curve (CVE-2020-0601)', async () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' })
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()

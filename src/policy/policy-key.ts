@@ -40,19 +40,28 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
 
 /** Reads the key that the verifier would find in the file. @throws INVALID_KEY */
 function readKey(context: RequirementContext, bytes: Uint8Array, name: string): PublicKey {
-  if (PROFILES[context.profile].rules.keyPem === 'go') return parsePublicKey(bytes, name)
-  const content = guestPemContent(bytes)
-  if (content !== undefined) {
-    const pem = `-----BEGIN PUBLIC KEY-----\n${content.toString('base64')}\n-----END PUBLIC KEY-----\n`
-    return parsePublicKey(encodeUtf8(pem), name)
-  }
-  // For its message, which says what the file is instead.
-  parsePublicKey(bytes, name)
+  const key = PROFILES[context.profile].rules.keyPem === 'guest' ? readGuestKey(bytes, name) : undefined
+  if (key !== undefined) return key
+  // In the guest's place it is read for the message alone, which says what the file is instead.
+  const other = parsePublicKey(bytes, name)
+  if (PROFILES[context.profile].rules.keyPem === 'go') return other
   throw new CosignetError(
     'INVALID_KEY',
     `${name} is not valid: the guest cannot read its PEM block, which other programs can.`,
-    { hint: 'Write it without blank lines, as `cosignet key generate` writes cosign.pub.' },
+    { hint: 'Write it as PUBLIC KEY (SPKI) and without blank lines, as `cosignet key generate` does.' },
   )
+}
+
+function readGuestKey(bytes: Uint8Array, name: string): PublicKey | undefined {
+  const content = guestPemContent(bytes)
+  if (content === undefined) return undefined
+  const pem = `-----BEGIN PUBLIC KEY-----\n${content.toString('base64')}\n-----END PUBLIC KEY-----\n`
+  try {
+    return parsePublicKey(encodeUtf8(pem), name)
+  } catch (error) {
+    if (isCosignetError(error, 'INVALID_KEY')) return undefined
+    throw error
+  }
 }
 
 /** Bytes of the SPKI of an EC key with the name of its curve and an uncompressed point, which is all that is read. */
