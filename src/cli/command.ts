@@ -6,10 +6,12 @@ import {
   type FlagParametersForType,
   run,
   type TypedCommandParameters,
+  text_en,
 } from '@stricli/core'
 import type { Cli, Outcome, OutputFormat } from './cli.ts'
 import { formatFailure, statusOfFailure } from './failure.ts'
 import { formatOutcome } from './output.ts'
+import { describeUsageError, formatUsageFailure } from './usage-errors.ts'
 
 /** How a command is started: by its full name, with what follows it on the command line. */
 export interface Invocation {
@@ -57,6 +59,9 @@ const COMMON_FLAGS: FlagParametersForType<CommonFlags> = {
   },
 }
 
+/** How near a flag must be to one that is not there, to be suggested: two slips of the finger. */
+const NEAR = { threshold: 2, weights: { insertion: 1, deletion: 1, substitution: 1, transposition: 1 } }
+
 /** The exit status for a command line that is not understood. */
 const USAGE = 2
 
@@ -81,14 +86,24 @@ export function defineCommand<const Flags extends FlagsOf<Flags>, const Args ext
     })
     const application = buildApplication(command, {
       name,
-      scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+      scanner: {
+        caseStyle: 'allow-kebab-for-camel',
+        allowArgumentEscapeSequence: true,
+        distanceOptions: NEAR,
+      },
       documentation: { caseStyle: 'convert-camel-to-kebab', disableAnsiColor: true },
+      localization: { text: { ...text_en, exceptionWhileParsingArguments: describeUsageError } },
     })
-    const { stdout, stderr, env } = process
+    const { stdout, env } = process
     const outer: { exitCode?: number | string | null } = {}
+    const complaints: string[] = []
+    const stderr = { write: (text: string) => complaints.push(text.trim()) }
     await run(application, args, { process: Object.assign(outer, { stdout, stderr, env }) })
-    // Where the command did not run, the parser has said why, or has printed the help.
-    return status ?? (outer.exitCode === 0 ? 0 : USAGE)
+    if (status !== undefined) return status
+    // The command did not run: the help was printed, or the command line is wrong.
+    if (outer.exitCode === 0) return 0
+    process.stderr.write(formatUsageFailure(name, complaints))
+    return USAGE
   }
 }
 

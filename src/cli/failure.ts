@@ -1,8 +1,9 @@
 import { CosignetError, exitStatusOf, reasonOf } from '../core/index.ts'
-import type { OutputFormat } from './cli.ts'
+import { asJson, type OutputFormat } from './cli.ts'
+import { formatOutcome } from './output.ts'
 
 /**
- * Writes a failure for standard error: one line and a hint, or one JSON document. The stack is for `--debug` alone.
+ * Writes a failure for standard error: one line and a hint, or one JSON or YAML document. The stack is for `--debug` alone.
  */
 export function formatFailure(
   error: unknown,
@@ -11,9 +12,9 @@ export function formatFailure(
   const failure = toCosignetError(error)
   const { code, message, hint } = failure
   const stack = options.debug && error instanceof Error ? `${error.stack ?? ''}\n` : ''
-  if (options.output === 'json')
-    return `${stack}${JSON.stringify({ error: { code, message, hint, retryable: failure.retryable } })}\n`
-  return `${stack}cosignet: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`
+  const text = `cosignet: ${message}${hint === undefined ? '' : `\n  hint: ${hint}`}`
+  const data = asJson({ error: { code, message, hint, retryable: failure.retryable } })
+  return `${stack}${formatOutcome({ data, text }, options.output)}`
 }
 
 /** The exit status for a failure: 2 (usage or input) or 3 (could not do or decide). */

@@ -1,9 +1,13 @@
 import type { FlagParametersForType } from '@stricli/core'
 import { CosignetError, LIMITS, quote, readFileBounded, systemClock } from '../core/index.ts'
 import { KbsClient, signAdminToken } from '../kbs/client/index.ts'
+import type { HttpClient } from '../net/index.ts'
 import type { Cli } from './cli.ts'
 import { optionalText, textFlag } from './flags.ts'
 import { openHttp } from './registry-access.ts'
+
+/** The part of the HTTP client that a KBS is spoken to with. */
+type KbsHttp = Pick<HttpClient, 'request'>
 
 /** Which KBS a command speaks to. */
 export interface KbsFlags {
@@ -38,10 +42,15 @@ export async function withKbs<T>(
 ): Promise<T> {
   const http = await openHttp(cli, { ca: flags.kbsCa })
   try {
-    return await use(new KbsClient({ url: parseKbsUrl(flags.url), http }))
+    return await use(new KbsClient({ url: parseKbsUrl(flags.url), http: stoppable(http, cli.signal) }))
   } finally {
     http.close()
   }
+}
+
+/** HTTP whose requests end with the command, too. */
+export function stoppable(http: KbsHttp, signal: AbortSignal): KbsHttp {
+  return { request: (request) => http.request({ ...request, signal }) }
 }
 
 /** @throws USAGE */

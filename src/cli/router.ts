@@ -14,7 +14,13 @@ export type Route =
   | { readonly kind: 'command'; readonly command: CommandEntry; readonly args: readonly string[] }
   | { readonly kind: 'help'; readonly noun?: string }
   | { readonly kind: 'version' }
-  | { readonly kind: 'unknown'; readonly message: string }
+  /** `near`: names that may have been meant; `noun`: whose verbs they are. */
+  | {
+      readonly kind: 'unknown'
+      readonly given: string
+      readonly near: readonly string[]
+      readonly noun?: string
+    }
 
 const HELP = new Set(['--help', '-h', 'help'])
 
@@ -26,18 +32,19 @@ export function resolveRoute(commands: readonly CommandEntry[], args: readonly s
   const verb = commands.find((command) => command.name === first)
   if (verb !== undefined) return { kind: 'command', command: verb, args: args.slice(1) }
   const group = commands.filter((command) => command.name.startsWith(`${first} `))
-  if (group.length === 0)
-    return unknown(
-      first,
-      commands.map((command) => command.name.split(' ')[0] ?? ''),
-    )
+  if (group.length === 0) {
+    const words = new Set(commands.map(({ name }) => name.split(' ')[0] ?? ''))
+    return { kind: 'unknown', given: first, near: nearTo(first, [...words]) }
+  }
   if (second === undefined || HELP.has(second)) return { kind: 'help', noun: first }
   const found = group.find((command) => command.name === `${first} ${second}`)
   if (found !== undefined) return { kind: 'command', command: found, args: args.slice(2) }
-  return unknown(
-    `${first} ${second}`,
-    group.map((command) => command.name),
+  const given = `${first} ${second}`
+  const near = nearTo(
+    given,
+    group.map(({ name }) => name),
   )
+  return { kind: 'unknown', given, near, noun: first }
 }
 
 /** The overview of all commands, or of those under one noun. */
@@ -62,11 +69,10 @@ export function formatHelp(commands: readonly CommandEntry[], noun?: string): st
   ].join('\n')
 }
 
-function unknown(given: string, names: readonly string[]): Route {
-  const near = [...new Set(names)].filter((name) => editDistance(given, name) <= 2)
-  const suggestion =
-    near.length === 0 ? "run 'cosignet --help' for the list" : `did you mean ${near.join(' or ')}?`
-  return { kind: 'unknown', message: `there is no command ${JSON.stringify(given)}; ${suggestion}` }
+/** The names that are two slips of the finger or less from what was given. */
+function nearTo(given: string, names: readonly string[]): readonly string[] {
+  const longest = Math.max(...names.map((name) => name.length))
+  return given.length > longest + 2 ? [] : names.filter((name) => editDistance(given, name) <= 2)
 }
 
 /** Insertions, deletions and replacements that turn one text into the other (Levenshtein). */

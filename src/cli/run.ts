@@ -8,6 +8,10 @@ import { formatHelp, type Route, resolveRoute } from './router.ts'
  * @returns the exit status: 0 allowed or done, 1 denied, 2 wrong usage or input, 3 could not do or decide.
  */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
+  process.stdout.on('error', onOutputError)
+  process.stderr.on('error', onOutputError)
+  // Node would end with 1, which says "denied".
+  process.on('uncaughtException', (error) => void crash(error, args.includes('--debug')))
   const route = resolveRoute(COMMANDS, args)
   switch (route.kind) {
     case 'help':
@@ -16,8 +20,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     case 'version':
       return printVersion()
     case 'unknown':
-      process.stderr.write(`cosignet: ${route.message}\n`)
-      return 2
+      return await refuseUnknown(route)
     case 'command':
       return runCommand(route)
   }
@@ -34,11 +37,6 @@ async function runCommand(route: Extract<Route, { kind: 'command' }>): Promise<n
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
-  // A reader that went away (`cosignet … | head`) is no failure of ours.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    process.exit(3)
-  })
   try {
     const module: CommandModule = await route.command.load()
     return await module.command({
@@ -49,6 +47,34 @@ async function runCommand(route: Extract<Route, { kind: 'command' }>): Promise<n
   } finally {
     process.off('SIGINT', stop)
     process.off('SIGTERM', stop)
+  }
+}
+
+async function refuseUnknown({ given, near, noun }: Extract<Route, { kind: 'unknown' }>): Promise<number> {
+  const [{ CosignetError, quote }, { formatFailure, statusOfFailure }] = await Promise.all([
+    import('../core/index.ts'),
+    import('./failure.ts'),
+  ])
+  const suggestion = near.length === 0 ? '.' : `; did you mean ${near.join(' or ')}?`
+  const error = new CosignetError('USAGE', `There is no command ${quote(given)}${suggestion}`, {
+    hint: `Run 'cosignet ${noun === undefined ? '' : `${noun} `}--help' for the list.`,
+  })
+  process.stderr.write(formatFailure(error, { output: 'text', debug: false }))
+  return statusOfFailure(error)
+}
+
+/** A reader that went away (`cosignet … | head`) is no failure of ours, but what it did not read was not told. */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(3)
+}
+
+async function crash(error: unknown, debug: boolean): Promise<void> {
+  try {
+    const { formatFailure } = await import('./failure.ts')
+    process.stderr.write(formatFailure(error, { output: 'text', debug }))
+  } finally {
+    process.exit(3)
   }
 }
 

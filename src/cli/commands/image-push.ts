@@ -11,11 +11,11 @@ import {
 } from '../../oci/index.ts'
 import { asJson } from '../cli.ts'
 import { defineCommand } from '../command.ts'
-import { parseText, twoTexts } from '../flags.ts'
+import { optionalText, parseText, twoTexts } from '../flags.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 
 interface Flags extends RegistryFlags {
-  readonly platform: string
+  readonly platform?: string | undefined
   readonly entrypoint?: readonly string[] | undefined
 }
 
@@ -27,13 +27,10 @@ export const command = defineCommand<Flags, [string, string]>({
   parameters: {
     flags: {
       ...REGISTRY_FLAGS,
-      platform: {
-        kind: 'parsed',
-        parse: parseText,
-        default: 'linux/amd64',
-        brief: 'Platforms of an image made from a folder, separated by commas',
-        placeholder: 'OS/ARCH[,…]',
-      },
+      platform: optionalText(
+        'Platforms of an image made from a folder, separated by commas (default: linux/amd64)',
+        'OS/ARCH[,…]',
+      ),
       entrypoint: {
         kind: 'parsed',
         parse: parseText,
@@ -76,13 +73,18 @@ export const command = defineCommand<Flags, [string, string]>({
 
 async function openSource(name: string, flags: Flags): Promise<{ source: ImageSource; root: string }> {
   if (name.startsWith('oci:')) {
+    if ((flags.platform ?? flags.entrypoint) !== undefined) {
+      throw new CosignetError('USAGE', 'A layout has its platforms and entry points already.', {
+        hint: '--platform and --entrypoint are for a folder that becomes an image.',
+      })
+    }
     // As skopeo reads it: the path ends at the first colon.
     const [path = '', ...ref] = name.slice('oci:'.length).split(':')
     const layout = await openLayout(path, ref.length === 0 ? undefined : ref.join(':'))
     return { source: layout, root: layout.root.digest }
   }
   const image = await buildImage(name, {
-    platforms: flags.platform.split(',').map(parsePlatform),
+    platforms: (flags.platform ?? 'linux/amd64').split(',').map(parsePlatform),
     ...(flags.entrypoint === undefined ? {} : { entrypoint: flags.entrypoint }),
   })
   return { source: image, root: image.root.digest }

@@ -1,3 +1,4 @@
+import { realpath, stat } from 'node:fs/promises'
 import {
   CosignetError,
   decodeUtf8,
@@ -39,7 +40,7 @@ export const command = defineCommand<Flags, [string]>({
     const options = flags.workload === undefined ? {} : { workload: flags.workload }
     const annotated = setPodAnnotation(text, INITDATA_ANNOTATION, encodeAnnotation(bytes), options)
     const out = flags.out ?? path
-    await writeFileAtomically(out, encodeUtf8(annotated), { mode: 0o644 })
+    await write(out, encodeUtf8(annotated))
     return {
       exit: 0,
       data: { file: out, annotation: INITDATA_ANNOTATION, initData: initDataJson(initData) },
@@ -47,3 +48,13 @@ export const command = defineCommand<Flags, [string]>({
     }
   },
 })
+
+/** Keeps what a file of that name is: who may read it, and a symbolic link as the name of another. */
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  const target = await realpath(path).catch(() => path)
+  const mode = await stat(target).then(
+    (found) => found.mode & 0o777,
+    () => 0o644,
+  )
+  await writeFileAtomically(target, bytes, { mode })
+}

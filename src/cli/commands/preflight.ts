@@ -14,7 +14,7 @@ import { asJson, type Cli } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, optionalText, parseText } from '../flags.ts'
 import { initDataJson } from '../initdata-text.ts'
-import { parseKbsUrl } from '../kbs-access.ts'
+import { parseKbsUrl, stoppable } from '../kbs-access.ts'
 import { formatSteps, formatVerdict } from '../verdict-text.ts'
 
 interface Flags {
@@ -81,8 +81,10 @@ async function judge(cli: Cli, flags: Flags, workload: Workload): Promise<Prefli
       workload,
       architecture: flags.architecture,
       openHttp,
-      openKbs: (url, cert) =>
-        new KbsClient({ url: parseKbsUrl(url), http: openHttp(cert === undefined ? [] : [cert]) }),
+      openKbs: (url, cert) => {
+        const http = openHttp(cert === undefined ? [] : [cert])
+        return new KbsClient({ url: parseKbsUrl(url), http: stoppable(http, cli.signal) })
+      },
       signal: cli.signal,
       ...(flags.resources === undefined ? {} : { resources: directoryResources(flags.resources) }),
     })

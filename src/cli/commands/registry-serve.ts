@@ -26,6 +26,9 @@ export const command = defineCommand<Flags>({
   },
   async run(cli, flags) {
     const { host, port } = parseListen(flags.listen)
+    if (flags.issueCa !== undefined && (flags.tlsCert ?? flags.tlsKey) !== undefined) {
+      throw new CosignetError('USAGE', 'Give either --issue-ca, or --tls-cert and --tls-key.')
+    }
     const tls = flags.issueCa === undefined ? await readTls(flags) : await issueTls(host, flags.issueCa)
     if (tls === undefined && !isLoopbackHost(host)) {
       throw new CosignetError(

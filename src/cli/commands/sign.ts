@@ -1,5 +1,5 @@
 import { CosignetError, LIMITS, quote, readFileBounded } from '../../core/index.ts'
-import { decryptPrivateKey, type SigningKey } from '../../keys/index.ts'
+import { decryptPrivateKey, KEY_ALGORITHMS, type SigningKey } from '../../keys/index.ts'
 import {
   type Digest,
   parseReference,
@@ -64,9 +64,23 @@ export const command = defineCommand<Flags, string[]>({
       }
       return results
     })
+    warnOfGuest(cli, await key)
     return { exit: 0, data: asJson({ signed }), text: signed.map(describe).join('\n') }
   },
 })
+
+/** cosign and the guest take different hashes for some keys, and what is made here is for cosign. */
+function warnOfGuest(cli: Cli, { publicKey: { algorithm } }: SigningKey): void {
+  const { guestHash, cosignHash } = KEY_ALGORITHMS[algorithm]
+  if (guestHash === cosignHash) return
+  const reason =
+    guestHash === undefined
+      ? `cannot read an ${algorithm} key`
+      : `wants ${guestHash} with an ${algorithm} key, and cosign ${cosignHash}`
+  cli.say(
+    `WARN No guest will verify this signature: it ${reason}. Sign for guests with a P-256 key, as 'cosignet key generate' makes it.`,
+  )
+}
 
 async function readKey(path: string, password: Uint8Array): Promise<SigningKey> {
   const bytes = await readFileBounded(path, LIMITS.keyBytes, 'private key')
