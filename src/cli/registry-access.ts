@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import type { FlagParametersForType } from '@stricli/core'
-import { LIMITS, readFileBounded } from '../core/index.ts'
+import { CosignetError, LIMITS, quote, readFileBounded } from '../core/index.ts'
 import { HttpClient } from '../net/index.ts'
 import { createAuthFileCredentials, openRegistry, type Reference, type RegistryClient } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
@@ -34,12 +34,14 @@ export async function openHttp(
   })
 }
 
-/** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE */
+/** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE, INVALID_CONFIG */
 export async function readCertificates(path: string): Promise<string[]> {
   const text = Buffer.from(
     await readFileBounded(path, LIMITS.certificatesBytes, 'certificate file'),
   ).toString('utf8')
-  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [text]
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
+  if (certificates !== null) return certificates
+  throw new CosignetError('INVALID_CONFIG', `The certificate file ${quote(path)} holds no PEM certificate.`)
 }
 
 /** Lends registries to `use` and closes the connections afterwards. */

@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Outcome, RunOptions, Sandbox } from '../interop/sandbox.ts'
+
+/** The command line as it is shipped. */
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run 'make' before these tests.`)
+
+/** Password of the keys that the tests make. */
+export const PASSWORD = 'correct horse'
+
+/** The sandbox's own authority is for peers; the tests here name the ones to trust. */
+const CLEAN = { COSIGN_PASSWORD: PASSWORD, SSL_CERT_FILE: '' }
+
+/** Runs a command line to its end, whatever its exit status. `COSIGN_PASSWORD` is set unless `env` says otherwise. */
+export function cosignet(
+  sandbox: Sandbox,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  return sandbox.run(process.execPath, [MAIN, ...args], clean(options))
+}
+
+/** Runs a command line that must exit with 0, and returns what it printed on standard output. */
+export async function cosignetDoes(
+  sandbox: Sandbox,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  return (await sandbox.succeed(process.execPath, [MAIN, ...args], clean(options))).stdout
+}
+
+/** A command that is still running. */
+export interface Running {
+  readonly child: ChildProcess
+  stdout(): string
+  stderr(): string
+  /** What it exits with; null: a signal killed it. */
+  readonly ended: Promise<number | null>
+}
+
+/** Starts a command and does not wait for its end. The test ends it. */
+export function startCosignet(sandbox: Sandbox, args: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: sandbox.dir,
+    env: { ...sandbox.environment(), ...CLEAN },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk: Buffer) => {
+    output.stdout += chunk.toString()
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    output.stderr += chunk.toString()
+  })
+  const ended = once(child, 'close').then(([status]) => status as number | null)
+  return { child, stdout: () => output.stdout, stderr: () => output.stderr, ended }
+}
+
+/** Starts a registry on plain HTTP. @returns host and port */
+export function startRegistry(sandbox: Sandbox, ...flags: readonly string[]): Promise<string> {
+  return sandbox.serve(process.execPath, [MAIN, 'registry', 'serve', ...flags], /Registry (\S+) at/)
+}
+
+/** Starts a KBS with its files in `kbs/`. @returns its URL */
+export function startKbs(sandbox: Sandbox, ...flags: readonly string[]): Promise<string> {
+  const args = ['kbs', 'serve', '--storage', 'kbs', '--insecure-http', '--insecure-allow-sample-tee']
+  return sandbox.serve(process.execPath, [MAIN, ...args, ...flags], /KBS at (\S+)\nAdministrator key: \S+\n/)
+}
+
+/** What is in a folder: path, kind, permission bits, and the hash of what a file holds or the target of a link. */
+export async function listing(folder: string): Promise<readonly string[]> {
+  const rows: string[] = []
+  for (const name of (await readdir(folder, { recursive: true })).sort()) {
+    const path = join(folder, name)
+    const found = await lstat(path)
+    const mode = (found.mode & 0o7777).toString(8)
+    if (found.isFile()) rows.push(`${name} ${mode} ${await contentOf(path)}`)
+    else if (found.isSymbolicLink()) rows.push(`${name} -> ${await readlink(path)}`)
+    else rows.push(`${name}/ ${mode}`)
+  }
+  return rows
+}
+
+async function contentOf(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
+}
+
+function clean(options: RunOptions): RunOptions {
+  return { ...options, env: { ...CLEAN, ...options.env } }
+}
