@@ -3,19 +3,19 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 sources := $(shell find src -name '*.ts' -not -name '*.test.ts') package.json tools/build.ts
 
 .PHONY: all demo test check format interop peers bench clean
-all: dist/cli/main.js
+all: dist/cli/main.cjs
 
 node_modules/.installed: package.json package-lock.json .npmrc
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-dist/cli/main.js: node_modules/.installed $(sources)
+dist/cli/main.cjs: node_modules/.installed $(sources)
 	node tools/build.ts
 
-demo: dist/cli/main.js
+demo: dist/cli/main.cjs
 	node tools/demo.ts
 
-test: dist/cli/main.js
+test: dist/cli/main.cjs
 	vitest run
 
 check: node_modules/.installed
@@ -31,10 +31,10 @@ format: node_modules/.installed
 peers:
 	sh tools/install-peers.sh
 
-interop: dist/cli/main.js peers
+interop: dist/cli/main.cjs peers
 	vitest run --config vitest.interop.config.ts
 
-bench: dist/cli/main.js peers
+bench: dist/cli/main.cjs peers
 	node bench/run.ts
 
 clean:

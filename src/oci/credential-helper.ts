@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import {
   CosignetError,
   collectBytes,
@@ -28,6 +27,8 @@ export async function askCredentialHelper(
     throw new CosignetError('INVALID_CONFIG', `${quote(name)} is not the name of a credential helper.`)
   }
   const program = `docker-credential-${name}`
+  // Few commands need a helper, and all would pay for the module.
+  const { spawn } = await import('node:child_process')
   const child = spawn(program, ['get'], { env: environment, stdio: ['pipe', 'pipe', 'ignore'] })
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)

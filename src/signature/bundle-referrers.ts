@@ -1,4 +1,5 @@
-import type { Descriptor, Digest, ImageSource } from '../oci/index.ts'
+import { isCosignetError } from '../core/index.ts'
+import { type Descriptor, type Digest, type ImageSource, MEDIA_TYPES } from '../oci/index.ts'
 import { COSIGN } from './cosign-format.ts'
 
 /**
@@ -13,9 +14,38 @@ export async function listBundleReferrers(
   signal?: AbortSignal,
 ): Promise<readonly Descriptor[]> {
   const referrers = await source.listReferrers(digest, signal)
-  return referrers.filter(
-    ({ artifactType, mediaType }) =>
-      artifactType?.startsWith(COSIGN.bundleMediaType) === true ||
-      mediaType.startsWith(COSIGN.bundleMediaType),
-  )
+  const found: Descriptor[] = []
+  for (const referrer of referrers) {
+    if (isBundle(referrer) || (isUntold(referrer) && (await holdsBundle(source, referrer, signal)))) {
+      found.push(referrer)
+    }
+  }
+  return found
+}
+
+function isBundle({
+  artifactType,
+  mediaType,
+}: Partial<Pick<Descriptor, 'artifactType' | 'mediaType'>>): boolean {
+  return [artifactType, mediaType].some((type) => type?.startsWith(COSIGN.bundleMediaType) === true)
+}
+
+/** Where a registry has no referrers API, cosign 3 keeps the list itself and puts the type of the empty config in it. */
+function isUntold({ artifactType }: Descriptor): boolean {
+  return artifactType === undefined || artifactType === MEDIA_TYPES.ociEmpty
+}
+
+async function holdsBundle(
+  source: ImageSource,
+  referrer: Descriptor,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  try {
+    const { content } = await source.getManifest(referrer.digest, signal)
+    return content.kind === 'image' && (isBundle(content) || content.layers.some(isBundle))
+  } catch (error) {
+    // A list that a client keeps may name what is gone, and what is gone signs nothing.
+    if (isCosignetError(error, 'NOT_FOUND')) return false
+    throw error
+  }
 }
