@@ -15,7 +15,7 @@ import type { ResourceAnswer, ResourceLocation, ResourceProvider } from '../poli
  * Fetches resources from a live KBS, as the guest does after it has attested. Each is fetched once.
  * @param client has attested.
  */
-export function kbsResources(client: KbsClient): ResourceProvider {
+export function kbsResources(client: Pick<KbsClient, 'getResource'>): ResourceProvider {
   return guestResources(async (path) => {
     try {
       return await client.getResource(path)
@@ -70,25 +70,17 @@ async function answerFor(path: ResourcePath, fetch: Fetch, place: string): Promi
 }
 
 function resourcePathOf(location: ResourceLocation): ResourcePath | ResourceAnswer {
-  if (location.kind === 'file') {
+  if (location.kind === 'file') throw inRootFileSystem(location.path)
+  const url = URL.parse(location.uri)
+  if (url !== null && (url.protocol !== 'kbs:' || url.search !== '')) {
     throw new CosignetError(
       'UNSUPPORTED',
-      `${quote(location.path)} lies in the root file system of the guest, which cannot be seen from here.`,
-      {
-        hint: 'Keep policy and keys in the KBS (kbs:///…), where the owner of the workload can read them back.',
-      },
-    )
-  }
-  // The guest's own KBS is asked, whatever host the URI names (guest-components, `resource_uri`).
-  const match = /^kbs:\/\/[^/]*\/(.*)$/.exec(location.uri)
-  if (match === null) {
-    throw new CosignetError(
-      'UNSUPPORTED',
-      `${quote(location.uri)} names a plugin of the KBS, which cannot be judged yet.`,
+      `${quote(location.uri)} names a plugin of the KBS or has a query, which cannot be judged yet.`,
     )
   }
   try {
-    return parseResourcePath(match[1] ?? '')
+    // The guest's own KBS is asked, whatever host the URI names (guest-components, `resource_uri`).
+    return parseResourcePath(url?.pathname.slice(1) ?? location.uri)
   } catch (error) {
     if (!isCosignetError(error, 'INVALID_RESOURCE_PATH')) throw error
     return {
@@ -97,4 +89,15 @@ function resourcePathOf(location: ResourceLocation): ResourcePath | ResourceAnsw
       fix: 'Write it as kbs:///repository/type/tag.',
     }
   }
+}
+
+/** What lies in the guest's image of its own root file system leaves the decision open. */
+export function inRootFileSystem(what: string): CosignetError {
+  return new CosignetError(
+    'UNSUPPORTED',
+    `${quote(what)} lies in the root file system of the guest, which cannot be seen from here.`,
+    {
+      hint: 'Keep policy and keys in the KBS (kbs:///…), where the owner of the workload can read them back.',
+    },
+  )
 }

@@ -1,6 +1,5 @@
-import { CosignetError, encodeUtf8, isCosignetError, quote } from '../core/index.ts'
+import { encodeUtf8, isCosignetError, quote } from '../core/index.ts'
 import type { KbsClient } from '../kbs/index.ts'
-import type { CredentialProvider } from '../oci/index.ts'
 import {
   type DenialCause,
   type Policy,
@@ -9,8 +8,9 @@ import {
   type ResourceProvider,
   type TraceStep,
 } from '../policy/index.ts'
-import { parseGuestCredentials } from './guest-credentials.ts'
-import { kbsResources } from './guest-resources.ts'
+import { parseCdhConfig } from './cdh-config.ts'
+import { type GuestCredentials, parseGuestCredentials } from './guest-credentials.ts'
+import { attestingResources } from './guest-kbs.ts'
 import type { InitData } from './initdata.ts'
 import type { GuestConfig } from './initdata-resolve.ts'
 import { imageClientError } from './pull-text.ts'
@@ -19,7 +19,7 @@ import { imageClientError } from './pull-text.ts'
 export interface Guest {
   readonly policy: Policy | undefined
   readonly resources: ResourceProvider
-  readonly credentials: CredentialProvider | undefined
+  readonly credentials: GuestCredentials | undefined
   /** PEM. */
   readonly extraRootCertificates: readonly string[]
 }
@@ -39,9 +39,16 @@ export interface SetUpOptions {
   readonly signal?: AbortSignal
 }
 
+interface SetUp {
+  readonly config: GuestConfig
+  readonly resources: ResourceProvider
+  readonly trace: TraceStep[]
+  readonly signal: AbortSignal | undefined
+}
+
 /**
- * Does what the guest's image client does before its first pull (image-rs, `builder.rs`): fetches the policy and the
- * log-ins for registries, attesting for them.
+ * Does what the guest does before its first pull: CDH fetches its credentials, then its image client the log-ins for
+ * registries and the policy (image-rs, `builder.rs`), attesting for them.
  * @throws what leaves the decision open.
  */
 export async function setUpGuest(
@@ -50,94 +57,91 @@ export async function setUpGuest(
   initData: InitData | undefined,
   trace: TraceStep[],
 ): Promise<Guest | SetUpFault> {
-  const resources = options.resources ?? attestingResources(options, config, initData, trace)
-  const boot = await findBootFault(config, resources, trace, options.signal)
+  const resources = attestingResources(options, config, initData, trace)
+  const setUp = { config, resources, trace, signal: options.signal }
+  const boot = findNameFault(initData, trace) ?? (await findBootFault(setUp))
   if (boot !== undefined) return boot
-  const policy = await loadPolicy(config, resources, trace, options.signal)
-  if (policy !== undefined && 'cause' in policy) return policy
-  const credentials = await loadCredentials(config, resources, trace, options.signal)
+  const credentials = await loadCredentials(setUp)
   if (credentials !== undefined && 'cause' in credentials) return credentials
+  const policy = await loadPolicy(setUp)
+  if (policy !== undefined && 'cause' in policy) return policy
   return { policy, resources, credentials, extraRootCertificates: config.registry.extraRootCertificates }
 }
 
-/** Resources of the KBS that the guest is configured for; the first one attests. */
-function attestingResources(
-  options: SetUpOptions,
-  config: GuestConfig,
-  initData: InitData | undefined,
-  trace: TraceStep[],
-): ResourceProvider {
-  const { kbs, tokenKbs } = config
-  if (kbs === undefined || tokenKbs === undefined) return noKbs
-  const client = options.openKbs(kbs.url, kbs.cert)
-  let attested = false
-  const resources = kbsResources(client)
-  return async (location, signal) => {
-    // A guest that needs nothing from the KBS never attests.
-    if (!attested && location.kind === 'kbs') {
-      const message = initDataMessage(initData)
-      await client.attest({ tee: 'sample', ...(message === undefined ? {} : { initData: message }) })
-      attested = true
-      trace.push({
-        step: 'attest',
-        outcome: 'ok',
-        message: `The KBS at ${kbs.url} accepts sample evidence and the init data.`,
-        facts: { kbs: kbs.url, tee: 'sample' },
-      })
+/** What a Pod shows whose guest did not come up (kata-agent). */
+const NOT_BOOTED = 'timed out connecting to vsock'
+
+/** CDH makes its client of the KBS when it starts, and knows two kinds (CDH, `kbs/mod.rs`). */
+function findNameFault(initData: InitData | undefined, trace: TraceStep[]): SetUpFault | undefined {
+  const text = initData?.data.get('cdh.toml')
+  const name = text === undefined ? 'cc_kbc' : parseCdhConfig(text, 'cdh.toml').kbc.name
+  if (name === 'cc_kbc' || name === 'offline_fs_kbc') return undefined
+  const message = `cdh.toml names the KBC ${quote(name)}, which CDH does not know, so that it does not start.`
+  trace.push({ step: 'config', outcome: 'failed', message })
+  const fix = 'Write name = "cc_kbc" into the table [kbc] of cdh.toml.'
+  return { cause: { code: 'guest-config-invalid', message, fix }, verifierText: NOT_BOOTED }
+}
+
+/** CDH fetches `[[credentials]]` when it starts, and does not start without them. */
+async function findBootFault({ config, ...setUp }: SetUp): Promise<SetUpFault | undefined> {
+  for (const { resourceUri } of config.credentials) {
+    const loaded = /^kbs(\+[^:]*)?:/i.test(resourceUri)
+      ? await fetchForGuest(resourceUri, setUp)
+      : missing(`The credential ${quote(resourceUri)} is not a kbs:/// URI, the only kind that CDH fetches.`)
+    if (!('message' in loaded)) continue
+    setUp.trace.push({ step: 'config', outcome: 'failed', message: loaded.message })
+    return { cause: { code: 'guest-config-invalid', ...causeOf(loaded) }, verifierText: NOT_BOOTED }
+  }
+  return undefined
+}
+
+async function loadCredentials({
+  config,
+  ...setUp
+}: SetUp): Promise<GuestCredentials | SetUpFault | undefined> {
+  const uri = config.registry.credentialsUri
+  if (uri === undefined) return undefined
+  const loaded = await fetchForGuest(uri, setUp)
+  if ('message' in loaded) {
+    setUp.trace.push({ step: 'config', outcome: 'failed', message: loaded.message })
+    return {
+      cause: { code: 'guest-config-invalid', ...causeOf(loaded) },
+      verifierText: notReleased(loaded.reason),
     }
-    return await resources(location, signal)
+  }
+  try {
+    return parseGuestCredentials(loaded, `The registry credentials ${uri}`)
+  } catch (error) {
+    if (!isCosignetError(error, 'INVALID_CONFIG')) throw error
+    setUp.trace.push({ step: 'config', outcome: 'failed', message: error.message })
+    const fix = 'Store an auth.json in which every entry of "auths" has "auth", the base64 of user:password.'
+    return {
+      cause: { code: 'guest-config-invalid', message: error.message, fix },
+      verifierText: imageClientError('Initialize auth module failed: Invalid registry auth file'),
+    }
   }
 }
 
-function initDataMessage(initData: InitData | undefined): { format: 'toml'; body: string } | undefined {
-  return initData === undefined
-    ? undefined
-    : { format: 'toml', body: Buffer.from(initData.bytes).toString('utf8') }
-}
-
-const noKbs: ResourceProvider = async (location) => {
-  if (location.kind === 'file')
-    throw new CosignetError(
-      'UNSUPPORTED',
-      `${quote(location.path)} lies in the root file system of the guest.`,
-    )
-  return {
-    outcome: 'missing',
-    message: `The guest has no KBS to get ${quote(location.uri)} from.`,
-    fix: 'Name the KBS in the init data, in aa.toml and cdh.toml: cosignet initdata create --kbs-url URL …',
-  }
-}
-
-/** What every image is denied with where a resource that the guest needs first is not released (image-rs, builder.rs). */
-const NOT_RELEASED = imageClientError(
-  'Initialize resource provider failed: Get resource failed: ttrpc request error',
-)
-
-async function loadPolicy(
-  { policy }: GuestConfig,
-  resources: ResourceProvider,
-  trace: TraceStep[],
-  signal: AbortSignal | undefined,
-): Promise<Policy | SetUpFault | undefined> {
+async function loadPolicy({ config, ...setUp }: SetUp): Promise<Policy | SetUpFault | undefined> {
+  const { policy } = config
   if (policy.kind === 'none') return undefined
   const name = policy.kind === 'uri' ? `The policy ${policy.uri}` : 'The policy in cdh.toml'
-  const loaded =
-    policy.kind === 'uri' ? await fetchForGuest(policy.uri, resources, signal) : encodeUtf8(policy.text)
-  if ('outcome' in loaded) {
-    trace.push({ step: 'policy', outcome: 'failed', message: loaded.message })
+  const loaded = policy.kind === 'uri' ? await fetchForGuest(policy.uri, setUp) : encodeUtf8(policy.text)
+  if ('message' in loaded) {
+    setUp.trace.push({ step: 'policy', outcome: 'failed', message: loaded.message })
     return {
-      cause: { code: 'policy-missing', message: loaded.message, fix: loaded.fix },
-      verifierText: NOT_RELEASED,
+      cause: { code: 'policy-missing', ...causeOf(loaded) },
+      verifierText: notReleased(loaded.reason),
     }
   }
   try {
     const parsed = parsePolicy(loaded, name)
     const message = `${name} is valid.`
-    trace.push({ step: 'policy', outcome: 'ok', message, facts: { bytes: loaded.byteLength } })
+    setUp.trace.push({ step: 'policy', outcome: 'ok', message, facts: { bytes: loaded.byteLength } })
     return parsed
   } catch (error) {
     if (!isCosignetError(error, 'INVALID_POLICY', 'INVALID_JSON')) throw error
-    trace.push({ step: 'policy', outcome: 'failed', message: error.message })
+    setUp.trace.push({ step: 'policy', outcome: 'failed', message: error.message })
     return {
       cause: {
         code: 'policy-invalid',
@@ -149,66 +153,44 @@ async function loadPolicy(
   }
 }
 
-async function loadCredentials(
-  { registry }: GuestConfig,
-  resources: ResourceProvider,
-  trace: TraceStep[],
-  signal: AbortSignal | undefined,
-): Promise<CredentialProvider | SetUpFault | undefined> {
-  const uri = registry.credentialsUri
-  if (uri === undefined) return undefined
-  const loaded = await fetchForGuest(uri, resources, signal)
-  if ('outcome' in loaded) {
-    trace.push({ step: 'config', outcome: 'failed', message: loaded.message })
-    return {
-      cause: { code: 'guest-config-invalid', message: loaded.message, fix: loaded.fix },
-      verifierText: NOT_RELEASED,
-    }
-  }
-  try {
-    return parseGuestCredentials(loaded, `The registry credentials ${uri}`)
-  } catch (error) {
-    if (!isCosignetError(error, 'INVALID_CONFIG')) throw error
-    trace.push({ step: 'config', outcome: 'failed', message: error.message })
-    const fix = 'Store an auth.json in which every entry of "auths" has "auth", the base64 of user:password.'
-    return {
-      cause: { code: 'guest-config-invalid', message: error.message, fix },
-      verifierText: imageClientError('Initialize auth module failed: Invalid registry auth file'),
-    }
-  }
+/** A resource that the guest would not get either. */
+interface Missing {
+  readonly message: string
+  readonly fix: string
+  /** The guest's words. */
+  readonly reason: string
 }
-
-/** CDH fetches `[[credentials]]` when it starts, and does not start without them. */
-async function findBootFault(
-  { credentials }: GuestConfig,
-  resources: ResourceProvider,
-  trace: TraceStep[],
-  signal: AbortSignal | undefined,
-): Promise<SetUpFault | undefined> {
-  for (const { resourceUri } of credentials) {
-    const loaded = await fetchForGuest(resourceUri, resources, signal)
-    if (!('outcome' in loaded)) continue
-    trace.push({ step: 'config', outcome: 'failed', message: loaded.message })
-    return {
-      cause: { code: 'guest-config-invalid', message: loaded.message, fix: loaded.fix },
-      verifierText: 'timed out connecting to vsock',
-    }
-  }
-  return undefined
-}
-
-type MissingResource = Extract<Awaited<ReturnType<ResourceProvider>>, { outcome: 'missing' }>
 
 async function fetchForGuest(
   uri: string,
-  resources: ResourceProvider,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array | MissingResource> {
+  { resources, signal }: Pick<SetUp, 'resources' | 'signal'>,
+): Promise<Uint8Array | Missing> {
   try {
     const answer = await resources(parseResourceLocation(uri), signal)
-    return answer.outcome === 'found' ? answer.bytes : answer
+    return answer.outcome === 'found' ? answer.bytes : { ...missing(answer.message), fix: answer.fix }
   } catch (error) {
     if (!isCosignetError(error, 'INVALID_POLICY')) throw error
-    return { outcome: 'missing', message: error.message, fix: 'Write it as kbs:///repository/type/tag.' }
+    const scheme = /^Resource URI scheme `[^`]*` not supported/.exec(error.message)?.[0]
+    return {
+      ...missing(error.message),
+      reason: scheme ?? 'Get resource failed: Failed to parse resource uri: RelativeUrlWithoutBase',
+    }
   }
+}
+
+function missing(message: string): Missing {
+  return {
+    message,
+    fix: 'Write it as kbs:///repository/type/tag.',
+    reason: 'Get resource failed: ttrpc request error',
+  }
+}
+
+function causeOf({ message, fix }: Missing): Pick<DenialCause, 'message' | 'fix'> {
+  return { message, fix }
+}
+
+/** What every image is denied with where a resource that the guest needs first is not released. */
+function notReleased(reason: string): string {
+  return imageClientError(`Initialize resource provider failed: ${reason}`)
 }

@@ -31,4 +31,4 @@ export { type CreateInitDataOptions, createInitData } from './initdata-create.ts
 export { type DocumentSource, type GuestConfig, resolveGuestConfig } from './initdata-resolve.ts'
 export { type KernelParams, type ProxyConfig, parseKbcParams, parseKernelParams } from './kernel-params.ts'
 export { type ContainerReport, type PreflightOptions, type PreflightReport, preflight } from './preflight.ts'
-export { judgePull, type PullOptions } from './pull-image.ts'
+export { judgePull, type PulledContent, type PullOptions } from './pull-image.ts'

@@ -33,7 +33,7 @@ export function readPodInitData(workload: Workload, trace: TraceStep[]): PodInpu
   if (annotation === undefined) {
     const legacy = annotations.has(LEGACY_INITDATA_ANNOTATION)
     const also = legacy ? ` (only ${LEGACY_INITDATA_ANNOTATION}, which guests of today do not read)` : ''
-    const message = `The Pod has no init data${also}.`
+    const message = `The Pod has no init data${also}: nothing in it makes its guest check any image.`
     trace.push({ step: 'initdata', outcome: 'warning', message })
     return { initData: undefined, kernelParams }
   }
