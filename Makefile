@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 sources := $(shell find src -name '*.ts' -not -name '*.test.ts') package.json tools/build.ts
 
-.PHONY: all demo test check format interop peers bench clean
+.PHONY: all lib demo test check format interop peers bench clean
 all: dist/cli/main.cjs
 
 node_modules/.installed: package.json package-lock.json .npmrc
@@ -11,6 +11,10 @@ node_modules/.installed: package.json package-lock.json .npmrc
 
 dist/cli/main.cjs: node_modules/.installed $(sources)
 	node tools/build.ts
+
+# The library: modules with types, one folder a room.
+lib: node_modules/.installed
+	tsc -p tsconfig.build.json
 
 demo: dist/cli/main.cjs
 	node tools/demo.ts
