@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Outcome, RunOptions, Sandbox } from '../interop/sandbox.ts'
 
 /** The command line as it is shipped. */
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.cjs', import.meta.url))
 if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run 'make' before these tests.`)
 
 /** Password of the keys that the tests make. */
