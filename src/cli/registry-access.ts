@@ -22,10 +22,12 @@ export async function openHttp(
   cli: Cli,
   flags: { readonly ca: string | undefined; readonly insecureSkipTlsVerify?: boolean },
 ): Promise<HttpClient> {
-  const files = [cli.environment['SSL_CERT_FILE'], flags.ca].filter(
-    (path) => path !== undefined && path !== '',
-  )
-  const ca = (await Promise.all(files.map((path) => readCertificates(path ?? '')))).flat()
+  const system = cli.environment['SSL_CERT_FILE'] ?? ''
+  const ca = [
+    // Like Go's programs, which take a file without certificates for an empty store.
+    ...(system === '' ? [] : certificatesIn(await readCertificateFile(system))),
+    ...(flags.ca === undefined ? [] : await readCertificates(flags.ca)),
+  ]
   return new HttpClient({
     ca,
     environment: cli.environment,
@@ -35,13 +37,20 @@ export async function openHttp(
 }
 
 /** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE, INVALID_CONFIG */
-export async function readCertificates(path: string): Promise<string[]> {
-  const text = Buffer.from(
-    await readFileBounded(path, LIMITS.certificatesBytes, 'certificate file'),
-  ).toString('utf8')
-  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
-  if (certificates !== null) return certificates
+export async function readCertificates(path: string): Promise<readonly string[]> {
+  const certificates = certificatesIn(await readCertificateFile(path))
+  if (certificates.length > 0) return certificates
   throw new CosignetError('INVALID_CONFIG', `The certificate file ${quote(path)} holds no PEM certificate.`)
+}
+
+async function readCertificateFile(path: string): Promise<string> {
+  return Buffer.from(await readFileBounded(path, LIMITS.certificatesBytes, 'certificate file')).toString(
+    'utf8',
+  )
+}
+
+function certificatesIn(text: string): readonly string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
 }
 
 /** Lends registries to `use` and closes the connections afterwards. */
