@@ -1,26 +1,17 @@
 import { CosignetError, isCosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import { checkDigest, type Digest, digestParts, isDigest } from './digest.ts'
-import {
-  type Descriptor,
-  MANIFEST_MEDIA_TYPES,
-  type Manifest,
-  MEDIA_TYPES,
-  parseManifest,
-} from './manifest.ts'
+import { type Descriptor, MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from './manifest.ts'
 import type { Reference } from './reference.ts'
 import { uploadBlob } from './registry-blobs.ts'
-import { nextPage } from './registry-pages.ts'
+import { nextPage, PAGES_MAX } from './registry-pages.ts'
+import { listReferrers } from './registry-referrers.ts'
 import { type RegistryOptions, RegistryTransport } from './registry-transport.ts'
 import type { ImageDestination, ImageSource } from './store.ts'
 import { verifiedStream } from './verified-stream.ts'
 
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 const TAGS_A_PAGE = 1000
-const PAGES_MAX = 1000
-
-/** Statuses by which registries say that they have no referrers API. */
-const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501]
 
 /** What a registry says of a manifest without sending it; the digest is its word, checked when the manifest is read. */
 export interface ManifestHead {
@@ -112,36 +103,7 @@ export class RegistryClient implements ImageSource, ImageDestination {
   }
 
   async listReferrers(digest: Digest, signal?: AbortSignal): Promise<readonly Descriptor[]> {
-    const found: Descriptor[] = []
-    const task = `Listing the referrers of ${this.name}@${digest}`
-    let path: string | URL | undefined = `referrers/${digest}`
-    for (let page = 0; path !== undefined; page += 1) {
-      const response: HttpResponse = await this.#transport.send({
-        method: 'GET',
-        path,
-        action: 'pull',
-        headers: { accept: MEDIA_TYPES.ociIndex },
-        signal,
-        expect: page === 0 ? NO_REFERRERS_API : [],
-        task,
-      })
-      const type = response.headers['content-type']?.split(';')[0]?.trim()
-      if (page === 0 && (response.status !== 200 || type !== MEDIA_TYPES.ociIndex)) {
-        response.discard()
-        return await this.#listTaggedReferrers(digest, signal)
-      }
-      path = nextPage(response)
-      const { content } = parseManifest(
-        await response.bytes(LIMITS.manifestBytes),
-        type,
-        `The list of referrers of ${this.name}@${digest}`,
-      )
-      if (content.kind === 'index') found.push(...content.manifests)
-      if (found.length > LIMITS.referrers || page >= PAGES_MAX) {
-        throw new CosignetError('TOO_LARGE', `${task} gives more than the limit of ${LIMITS.referrers}.`)
-      }
-    }
-    return found
+    return await listReferrers(this.#transport, this, digest, signal)
   }
 
   /** @throws BAD_RESPONSE, NOT_FOUND, and as `getManifest` */
@@ -238,22 +200,6 @@ export class RegistryClient implements ImageSource, ImageDestination {
       task: `Deleting ${this.#describe('manifest', digest)}`,
     })
     response.discard()
-  }
-
-  /** The referrers tag schema: an index under `sha256-HEX`, 64 digits at most (distribution-spec 1.1). */
-  async #listTaggedReferrers(
-    digest: Digest,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly Descriptor[]> {
-    const { algorithm, hex } = digestParts(digest)
-    try {
-      const { content } = await this.getManifest(`${algorithm}-${hex.slice(0, 64)}`, signal)
-      // `cosign copy` puts the image itself under this tag; that is no list of referrers.
-      return content.kind === 'index' ? content.manifests : []
-    } catch (error) {
-      if (isCosignetError(error, 'NOT_FOUND')) return []
-      throw error
-    }
   }
 
   /** Many registries ignore If-Match, so the condition is also asked for just before. */

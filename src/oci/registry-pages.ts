@@ -1,6 +1,9 @@
 import { CosignetError, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 
+/** Pages of one list that are read. */
+export const PAGES_MAX = 1000
+
 /**
  * The URL of the next page of a list, from its Link header (distribution-spec, "Listing Tags" and "Listing
  * Referrers"); undefined at the last page.
