@@ -1,4 +1,4 @@
-import { CosignetError, isCosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
+import { CosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import { checkDigest, type Digest, digestParts, isDigest } from './digest.ts'
 import { type Descriptor, MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from './manifest.ts'
