@@ -94,8 +94,26 @@ export function errnoOf(error: unknown): string | undefined {
   return undefined
 }
 
-function fileError(error: unknown, message: string): CosignetError {
+/** What the operating system's name of a failure means to a person. */
+const FILE_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is a file and not a folder',
+  // Where the system says so of what is not the name itself, a folder was to be made where a file is.
+  EEXIST: 'a part of its path is a file and not a folder',
+  ENOSPC: 'there is no space left on the device',
+  ENAMETOOLONG: 'its name is too long',
+}
+
+/**
+ * The error for a file or folder that could not be worked with; a `CosignetError` is returned as it is.
+ * @param message how the sentence begins, for example `The file "a" cannot be read`.
+ */
+export function fileError(error: unknown, message: string): CosignetError {
   if (error instanceof CosignetError) return error
-  const reason = errnoOf(error) === 'ENOENT' ? 'no such file or folder' : reasonOf(error)
+  const reason = FILE_REASONS[errnoOf(error) ?? ''] ?? reasonOf(error)
   return new CosignetError('FILE', `${message}: ${reason}.`, { cause: error })
 }

@@ -25,6 +25,7 @@ export {
 } from './errors.ts'
 export {
   errnoOf,
+  fileError,
   readFileBounded,
   syncDirectory,
   type WriteFileOptions,

@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createTarPacker, type TarHeader, type TarPackController } from 'modern-tar'
-import { CosignetError, errnoOf, quote, reasonOf } from '../core/index.ts'
+import { CosignetError, fileError, quote } from '../core/index.ts'
 
 const READ_BYTES = 256 * 1024
 const EPOCH = new Date(0)
@@ -122,8 +122,6 @@ async function describeErrors<T>(path: string, read: () => Promise<T>): Promise<
   try {
     return await read()
   } catch (error) {
-    if (error instanceof CosignetError) throw error
-    const reason = errnoOf(error) === 'ENOENT' ? 'no such file or folder' : reasonOf(error)
-    throw new CosignetError('FILE', `${quote(path)} cannot be read: ${reason}.`, { cause: error })
+    throw fileError(error, `${quote(path)} cannot be read`)
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import {
   CosignetError,
   errnoOf,
+  fileError,
   isCosignetError,
   type JsonValue,
   LIMITS,
@@ -156,5 +157,5 @@ function blobPath(path: string, digest: Digest): string {
 function blobError(error: unknown, what: string): CosignetError {
   if (errnoOf(error) === 'ENOENT')
     return new CosignetError('NOT_FOUND', `${what} is not there.`, { cause: error })
-  return new CosignetError('FILE', `${what} cannot be read: ${reasonOf(error)}.`, { cause: error })
+  return fileError(error, `${what} cannot be read`)
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { link, readdir, readFile, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { errnoOf, syncDirectory } from '../core/index.ts'
+import { errnoOf, fileError, quote, syncDirectory } from '../core/index.ts'
 import { type Digest, isDigest } from '../oci/index.ts'
 import { repositoryPaths } from './file-paths.ts'
 import { createFileSink, type FileSink, makeDirectory } from './file-sink.ts'
@@ -23,11 +23,16 @@ const READ_CHUNK = 256 * 1024
  * A repository has its own files, so nothing is to be had through another; a mount is a hard link, so content is
  * there once and goes with its last name. Whatever has a name is whole and synced: it was written in `incoming`, which
  * is emptied at the start. Tags differ by case, so the file system must tell it apart.
+ * @throws FILE if the directory cannot be made or written
  */
 export async function fileStorage(directory: string): Promise<RegistryStorage> {
   const incoming = join(directory, 'incoming')
-  await rm(incoming, { recursive: true, force: true })
-  await makeDirectory(incoming)
+  try {
+    await rm(incoming, { recursive: true, force: true })
+    await makeDirectory(incoming)
+  } catch (error) {
+    throw fileError(error, `The folder ${quote(directory)} of the registry cannot be used`)
+  }
   const paths = repositoryPaths(join(directory, 'repositories'))
   const uploads = new UploadSessions<FileSink>()
   const inTurn = turns()

@@ -2,7 +2,7 @@ import { type BigIntStats, constants } from 'node:fs'
 import { mkdir, open, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CosignetError, errnoOf, quote, reasonOf } from '../../core/index.ts'
+import { CosignetError, errnoOf, fileError, quote } from '../../core/index.ts'
 
 /** Milliseconds after which a lock that never changed hands is taken for one that a dead process left. */
 const STALE_MS = 30_000
@@ -69,9 +69,7 @@ async function create(path: string): Promise<string | undefined> {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       return undefined
     }
-    throw new CosignetError('FILE', `The lock ${quote(path)} cannot be taken: ${reasonOf(error)}.`, {
-      cause: error,
-    })
+    throw fileError(error, `The lock ${quote(path)} cannot be taken`)
   }
 }
 

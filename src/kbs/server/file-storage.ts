@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  CosignetError,
   errnoOf,
+  fileError,
   isCosignetError,
   LIMITS,
   quote,
   readFileBounded,
-  reasonOf,
   syncDirectory,
   writeFileAtomically,
 } from '../../core/index.ts'
@@ -92,9 +91,7 @@ async function remove(path: string): Promise<boolean> {
     return true
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
-    throw new CosignetError('FILE', `The file ${quote(path)} cannot be removed: ${reasonOf(error)}.`, {
-      cause: error,
-    })
+    throw fileError(error, `The file ${quote(path)} cannot be removed`)
   }
 }
 
@@ -103,8 +100,6 @@ async function listNames(directory: string): Promise<string[]> {
     return await readdir(directory)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return []
-    throw new CosignetError('FILE', `The folder ${quote(directory)} cannot be read: ${reasonOf(error)}.`, {
-      cause: error,
-    })
+    throw fileError(error, `The folder ${quote(directory)} cannot be read`)
   }
 }
