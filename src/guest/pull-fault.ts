@@ -81,8 +81,7 @@ function refusalText(message: string, url: string, kind: Request['kind']): strin
   // The guest goes on without a token where it gets none, and is refused then.
   if (status === '401' || message.startsWith('Getting a token')) return `Not authorized: url ${url}`
   if (code === undefined) return `Server error: url ${url}, code: ${status}, message: `
-  const said: unknown = JSON.parse(words)
-  return `Registry error: url ${url}, envelope: OCI API errors: [OCI API error: ${String(said)}]`
+  return `Registry error: url ${url}, envelope: OCI API errors: [OCI API error: ${words.slice(1, -1)}]`
 }
 
 function digestText(message: string): string {

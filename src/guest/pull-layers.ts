@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import { CosignetError, isCosignetError, LIMITS, quote } from '../core/index.ts'
@@ -155,16 +155,14 @@ async function unpack(layer: LayerStream): Promise<PullFault | undefined> {
   const tar = new TarReader()
   let size = 0
   let broken: string | undefined
-  const consume = async (stream: AsyncIterable<Uint8Array>): Promise<void> => {
-    for await (const chunk of stream) {
-      size += chunk.byteLength
-      if (size > layer.sizeMax) {
-        throw new CosignetError('TOO_LARGE', `${name} unpacks to more than ${layer.sizeMax} bytes.`)
-      }
-      hash.update(chunk)
-      broken = tar.update(chunk)
-      if (broken !== undefined) throw new Error(broken)
+  const consume = (chunk: Uint8Array): void => {
+    size += chunk.byteLength
+    if (size > layer.sizeMax) {
+      throw new CosignetError('TOO_LARGE', `${name} unpacks to more than ${layer.sizeMax} bytes.`)
     }
+    hash.update(chunk)
+    broken = tar.update(chunk)
+    if (broken !== undefined) throw new Error(broken)
   }
   const input = new LayerInput(layer.blob)
   try {
@@ -221,17 +219,31 @@ class LayerInput {
 async function decode(
   input: LayerInput,
   { decoder, part }: LayerFormat,
-  consume: (stream: AsyncIterable<Uint8Array>) => Promise<void>,
+  consume: (chunk: Uint8Array) => void,
 ): Promise<boolean> {
   const blob = input.read()
   const source = Readable.from(part === undefined ? blob : part(blob), { objectMode: false })
   if (decoder === undefined) {
-    await pipeline(source, consume)
+    await pipeline(source, sinkFor(consume))
     return true
   }
   const stream = decoder()
-  await pipeline(source, stream, consume)
+  await pipeline(source, stream, sinkFor(consume))
   return part !== undefined || stream.bytesWritten === input.size
+}
+
+/** Takes each chunk as it comes, so that none is lost where the next one cannot be decompressed. */
+function sinkFor(consume: (chunk: Uint8Array) => void): Writable {
+  return new Writable({
+    write(chunk: Uint8Array, _, done) {
+      try {
+        consume(chunk)
+        done()
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  })
 }
 
 /** Whether the guest would not get the blob either. */
