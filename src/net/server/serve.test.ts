@@ -113,6 +113,18 @@ describe('serve', () => {
     })
   })
 
+  it('does not wait for a connection that has sent no request when it closes', async () => {
+    const server = await start(() => new Response('ok'))
+    const socket = connect(server.port, '127.0.0.1')
+    const cut = new Promise((resolve) => socket.on('error', () => undefined).once('close', resolve))
+    // An answer to another one shows that the server has accepted both.
+    await (await fetch(server.url)).text()
+    const before = performance.now()
+    await server.close()
+    await cut
+    expect(performance.now() - before).toBeLessThan(LIMITS.drainMs / 2)
+  })
+
   it('finishes running requests when it closes, and takes no new ones', async () => {
     let release: () => void = () => undefined
     let entered: () => void = () => undefined

@@ -1,10 +1,13 @@
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener, type HttpBindings, RequestError } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { CosignetError, LIMITS, quote, reasonOf } from '../../core/index.ts'
 import { sendResponse } from './send-response.ts'
+
+/** Milliseconds until the last connections of a server that stops, and has nothing more to answer, are cut. */
+const QUIET_MS = 200
 
 /** What answers requests: a Hono app, or any function of the fetch standard. */
 export interface ServerApp {
@@ -30,7 +33,7 @@ export interface RunningServer {
   /** Where it answers, by the host that was asked for: `https://127.0.0.1:8443/`. */
   readonly url: URL
   readonly port: number
-  /** Stops: takes no more requests, gives the running ones `LIMITS.drainMs`, then cuts their connections. */
+  /** Stops: takes no more requests, gives the running ones `LIMITS.drainMs`, then cuts all connections. */
   close(): Promise<void>
 }
 
@@ -42,6 +45,7 @@ export interface RunningServer {
 export async function serve(app: ServerApp, options: ServeOptions): Promise<RunningServer> {
   const { host = '127.0.0.1', port, tls } = options
   const server = createNodeServer(tls)
+  const traffic = watchTraffic(server)
   const listener = createListener(app, server, options.onError ?? answerError)
   server.on('request', (incoming, outgoing) => void listener(incoming, outgoing))
   server.timeout = LIMITS.requestMs
@@ -52,7 +56,7 @@ export async function serve(app: ServerApp, options: ServeOptions): Promise<Runn
   return {
     url: new URL(`${tls === undefined ? 'http' : 'https'}://${urlHost}:${bound}/`),
     port: bound,
-    close: () => drain(server),
+    close: () => drain(server, traffic),
   }
 }
 
@@ -129,16 +133,53 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-function drain(server: Server): Promise<void> {
+/** Knows what a server has open, which Node tells of connections with a request alone. */
+interface Traffic {
+  readonly sockets: ReadonlySet<Socket>
+  /** Calls back as soon as no request is being answered. */
+  whenQuiet(callback: () => void): void
+}
+
+function watchTraffic(server: Server): Traffic {
+  const sockets = new Set<Socket>()
+  let running = 0
+  let onQuiet = (): void => undefined
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('request', (_request, response) => {
+    running += 1
+    response.once('close', () => {
+      running -= 1
+      if (running === 0) onQuiet()
+    })
+  })
+  return {
+    sockets,
+    whenQuiet: (callback) => {
+      onQuiet = callback
+      if (running === 0) callback()
+    },
+  }
+}
+
+function drain(server: Server, traffic: Traffic): Promise<void> {
   if (!server.listening) return Promise.resolve()
   return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), LIMITS.drainMs)
-    server.on('request', (_request, response) => {
-      response.once('close', () => server.closeIdleConnections())
-    })
+    const cut = (): void => {
+      for (const socket of traffic.sockets) socket.destroy()
+    }
+    let timer = setTimeout(cut, LIMITS.drainMs)
     server.close(() => {
-      clearTimeout(cut)
+      clearTimeout(timer)
       resolve()
+    })
+    traffic.whenQuiet(() => {
+      server.closeIdleConnections()
+      // What is left has sent no request, or takes the last bytes of an answer.
+      clearTimeout(timer)
+      timer = setTimeout(cut, QUIET_MS)
     })
   })
 }
