@@ -173,6 +173,7 @@ export class RegistryClient implements ImageSource, ImageDestination {
       signal,
       task: `Writing ${what}`,
     })
+    refuseHtml(response, this.name)
     const announced = announcedDigest(response, `The ${what.slice('the '.length)}`)
     response.discard()
     if (

@@ -42,7 +42,9 @@ export async function callKbs(http: KbsHttp, url: URL, call: KbsCall): Promise<K
     ...(call.body === undefined ? {} : { body: call.body }),
   })
   const { status } = response
-  if (status === 200) {
+  // A page is no KBS's answer, whatever its status: what was to be stored would be lost in silence.
+  const page = /^text\/html\b/i.test(response.headers['content-type'] ?? '')
+  if (status === 200 && !page) {
     const sessionId = sessionIdIn(response.headers['set-cookie'])
     return { granted: true, body: await response.bytes(LIMITS.jsonBytes), sessionId }
   }
