@@ -5,34 +5,38 @@ import { existsSync } from 'node:fs'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import packageJson from '../../package.json' with { type: 'json' }
 import type { Outcome, RunOptions, Sandbox } from '../interop/sandbox.ts'
 
 /** The command line as it is shipped. */
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.cjs', import.meta.url))
+export const MAIN = fileURLToPath(new URL(`../../${packageJson.bin.cosignet}`, import.meta.url))
 if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run 'make' before these tests.`)
 
 /** Password of the keys that the tests make. */
 export const PASSWORD = 'correct horse'
 
-/** The sandbox's own authority is for peers; the tests here name the ones to trust. */
-const CLEAN = { COSIGN_PASSWORD: PASSWORD, SSL_CERT_FILE: '' }
+export interface CommandOptions extends RunOptions {
+  /** `COSIGN_PASSWORD`; null leaves it out. Default: `PASSWORD`. */
+  readonly password?: string | null
+}
 
-/** Runs a command line to its end, whatever its exit status. `COSIGN_PASSWORD` is set unless `env` says otherwise. */
+/** Runs a command line to its end, whatever its exit status. */
 export function cosignet(
   sandbox: Sandbox,
   args: readonly string[],
-  options: RunOptions = {},
+  options: CommandOptions = {},
 ): Promise<Outcome> {
-  return sandbox.run(process.execPath, [MAIN, ...args], clean(options))
+  return sandbox.run(process.execPath, [MAIN, ...args], clean(sandbox, options))
 }
 
 /** Runs a command line that must exit with 0, and returns what it printed on standard output. */
 export async function cosignetDoes(
   sandbox: Sandbox,
   args: readonly string[],
-  options: RunOptions = {},
+  options: CommandOptions = {},
 ): Promise<string> {
-  return (await sandbox.succeed(process.execPath, [MAIN, ...args], clean(options))).stdout
+  const outcome = await sandbox.succeed(process.execPath, [MAIN, ...args], clean(sandbox, options))
+  return outcome.stdout
 }
 
 /** A command that is still running. */
@@ -48,7 +52,7 @@ export interface Running {
 export function startCosignet(sandbox: Sandbox, args: readonly string[]): Running {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: sandbox.dir,
-    env: { ...sandbox.environment(), ...CLEAN },
+    env: { ...sandbox.environment(), ...clean(sandbox, {}).env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = { stdout: '', stderr: '' }
@@ -93,6 +97,9 @@ async function contentOf(path: string): Promise<string> {
     .digest('hex')
 }
 
-function clean(options: RunOptions): RunOptions {
-  return { ...options, env: { ...CLEAN, ...options.env } }
+/** The sandbox's own authority is for peers: here, each command names the ones to trust. */
+function clean(sandbox: Sandbox, { password = PASSWORD, ...options }: CommandOptions): RunOptions {
+  const secret = password === null ? {} : { COSIGN_PASSWORD: password }
+  const env = { SSL_CERT_FILE: '', TMPDIR: sandbox.path('cache'), ...secret, ...options.env }
+  return { ...options, env }
 }

@@ -1,0 +1,649 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { cp, mkdir, readdir } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Sandbox } from '../interop/sandbox.ts'
+import { cosignet, cosignetDoes, listing, startKbs, startRegistry } from './cosignet.ts'
+import { ROGUE_DIGEST, type RogueServer, startRogueServer } from './rogue-server.ts'
+
+/** Where the servers of a case are. */
+interface World {
+  /** Host and port of a registry that works. */
+  readonly registry: string
+  /** URL of a KBS that works. */
+  readonly kbs: string
+  /** Host and port of the server of `rogue-server.ts`. */
+  readonly rogue: string
+}
+
+interface Case {
+  readonly what: string
+  /** The command line, separated by spaces. */
+  readonly line: string | ((world: World) => string)
+  /** `null` takes COSIGN_PASSWORD away. */
+  readonly password?: string | null
+  readonly exit: 1 | 2 | 3
+  /** What the one line on standard error says. */
+  readonly says: RegExp
+}
+
+const ANNOTATION = 'io.katacontainers.config.hypervisor.cc_init_data'
+/** Nothing listens there. */
+const NOBODY = '127.0.0.1:9'
+const SIGN = 'sign --key cosign.key'
+const VERIFY = 'verify --key cosign.pub'
+const CREATE = 'initdata create --kbs-url http://kbs.example'
+const URI = '--policy-uri kbs:///default/security-policy/test'
+const REGISTER = '--auth-private-key admin.key --key cosign.pub'
+
+const CASES: readonly Case[] = [
+  // Keys and passwords.
+  {
+    what: 'a wrong password',
+    line: ({ registry }) => `${SIGN} ${registry}/demo/app:v1`,
+    password: 'wrong',
+    exit: 2,
+    says: /password/,
+  },
+  {
+    what: 'no password and no terminal',
+    line: ({ registry }) => `${SIGN} ${registry}/demo/app:v1`,
+    password: null,
+    exit: 2,
+    says: /COSIGN_PASSWORD is not set/,
+  },
+  {
+    what: 'no password for a new key',
+    line: 'key generate --output-key-prefix new',
+    password: null,
+    exit: 2,
+    says: /COSIGN_PASSWORD is not set/,
+  },
+  ...keyCases('sign', {
+    garbage: /"garbage" is not/,
+    'cosign.pub': /"cosign\.pub" is not/,
+    empty: /"empty"/,
+    big: /"big" is larger than the limit/,
+    'a-folder': /"a-folder" cannot be read/,
+    missing: /"missing" cannot be read: no such file or folder/,
+    'cut.key': /"cut\.key" is not/,
+  }),
+  ...keyCases('verify', {
+    garbage: /"garbage" is not/,
+    'cosign.key': /"cosign\.key" is not/,
+    empty: /"empty"/,
+    big: /"big" is larger than the limit/,
+    'a-folder': /"a-folder" cannot be read/,
+    missing: /"missing" cannot be read: no such file or folder/,
+  }),
+  { what: 'a key file that is there', line: 'key generate', exit: 2, says: /"cosign\.key" exists already/ },
+  {
+    what: 'a public key file that is there',
+    line: 'key generate --output-key-prefix half',
+    exit: 2,
+    says: /"half\.pub" exists already/,
+  },
+  {
+    what: 'an administrator key that is none',
+    line: ({ kbs, registry }) =>
+      `register --url ${kbs} --auth-private-key cosign.pub --key cosign.pub ${registry}/demo/app`,
+    exit: 2,
+    says: /administrator/,
+  },
+  {
+    what: 'the administrator key of another KBS',
+    line: ({ kbs, registry }) =>
+      `register --url ${kbs} --auth-private-key other.key --key cosign.pub ${registry}/demo/app`,
+    exit: 3,
+    says: /cannot be changed/,
+  },
+  {
+    what: 'an administrator token of two lines',
+    line: ({ kbs, registry }) =>
+      `register --url ${kbs} --admin-token-file garbage --key cosign.pub ${registry}/demo/app`,
+    exit: 2,
+    says: /token/,
+  },
+  {
+    what: 'two ways to be an administrator',
+    line: ({ kbs }) =>
+      `kbs delete-resource --url ${kbs} --path a/b/c --auth-private-key admin.key --admin-token-file garbage`,
+    exit: 2,
+    says: /either --auth-private-key or --admin-token-file/,
+  },
+  {
+    what: 'a public key of administrators that is none',
+    line: 'kbs serve --storage new --insecure-http --admin-public-key garbage',
+    exit: 2,
+    says: /administrator/,
+  },
+
+  // Values that have a form.
+  { what: 'a reference with capitals', line: `${SIGN} Example/App`, exit: 2, says: /"Example\/App"/ },
+  {
+    what: 'a reference with a broken digest',
+    line: `${VERIFY} demo/app@sha256:12`,
+    exit: 2,
+    says: /"sha256:12" is not a digest/,
+  },
+  {
+    what: 'a reference that is a URL',
+    line: `${VERIFY} https://registry.example/app`,
+    exit: 2,
+    says: /"https:\/\/registry\.example\/app"/,
+  },
+  {
+    what: 'a digest to push to',
+    line: `image push app demo/app@${ROGUE_DIGEST}`,
+    exit: 2,
+    says: /names a digest/,
+  },
+  {
+    what: 'a platform without a processor',
+    line: 'image push --platform linux app demo/app:v1',
+    exit: 2,
+    says: /"linux" is not a platform/,
+  },
+  {
+    what: 'a platform for a layout',
+    line: 'image push --platform linux/amd64 oci:layout demo/app:v1',
+    exit: 2,
+    says: /layout has its platforms/,
+  },
+  {
+    what: 'a layout that is none',
+    line: ({ registry }) => `image push oci:app ${registry}/demo/app:v1`,
+    exit: 2,
+    says: /"app"/,
+  },
+  {
+    what: 'a folder that is not there',
+    line: ({ registry }) => `image push missing ${registry}/demo/app:v1`,
+    exit: 3,
+    says: /"missing"/,
+  },
+  {
+    what: 'a file as the folder',
+    line: ({ registry }) => `image push garbage ${registry}/demo/app:v1`,
+    exit: 3,
+    says: /"garbage"/,
+  },
+  {
+    what: 'an annotation without a value',
+    line: `${SIGN} -a oops demo/app`,
+    exit: 2,
+    says: /"oops" is not an annotation/,
+  },
+  {
+    what: 'a KBS URL without a scheme',
+    line: 'kbs get-resource --url kbs.example --path a/b/c',
+    exit: 2,
+    says: /"kbs\.example" is not a URL/,
+  },
+  {
+    what: 'a KBS URL of another scheme',
+    line: 'kbs get-resource --url ftp://kbs.example --path a/b/c',
+    exit: 2,
+    says: /"ftp:\/\/kbs\.example" is not a URL/,
+  },
+  {
+    what: 'a KBS URL with a password',
+    line: 'kbs get-resource --url http://me:s3cr3t@kbs.example --path a/b/c',
+    exit: 2,
+    says: /^(?!.*s3cr3t)cosignet: .*user name or password/,
+  },
+  {
+    what: 'init data for no URL',
+    line: `initdata create --kbs-url kbs.example ${URI} --out new.toml`,
+    exit: 2,
+    says: /"kbs\.example"/,
+  },
+  {
+    what: 'init data with two policies',
+    line: `${CREATE} ${URI} --policy-file policy.json --out new.toml`,
+    exit: 2,
+    says: /either --policy-uri or --policy-file/,
+  },
+  {
+    what: 'init data without a policy',
+    line: `${CREATE} --out new.toml`,
+    exit: 2,
+    says: /accepts every image/,
+  },
+  {
+    what: 'init data with a policy at no resource',
+    line: `${CREATE} --policy-uri kbs:///a/b --out new.toml`,
+    exit: 2,
+    says: /"kbs:\/\/\/a\/b"/,
+  },
+  ...['127.0.0.1', '127.0.0.1:99999', ':80', '[::1:80'].map(
+    (listen): Case => ({
+      what: `the address ${listen}`,
+      line: `registry serve --listen=${listen}`,
+      exit: 2,
+      says: /is not an address/,
+    }),
+  ),
+  {
+    what: 'an address that is taken',
+    line: ({ registry }) => `registry serve --listen ${registry}`,
+    exit: 3,
+    says: /cannot listen on/,
+  },
+  {
+    what: 'an address of the world without a certificate',
+    line: 'registry serve --listen 0.0.0.0:0',
+    exit: 2,
+    says: /no loopback address/,
+  },
+  {
+    what: 'a KBS without a certificate',
+    line: 'kbs serve --storage new',
+    exit: 2,
+    says: /needs a certificate/,
+  },
+  {
+    what: 'half a certificate',
+    line: 'registry serve --tls-cert cosign.pub',
+    exit: 2,
+    says: /both --tls-cert and --tls-key/,
+  },
+  {
+    what: 'a certificate that is none',
+    line: 'registry serve --tls-cert garbage --tls-key garbage',
+    exit: 2,
+    says: /certificate/,
+  },
+  {
+    what: 'a certificate twice',
+    line: 'registry serve --issue-ca new.pem --tls-cert garbage --tls-key garbage',
+    exit: 2,
+    says: /either --issue-ca/,
+  },
+  {
+    what: 'an authority that is none',
+    line: `${VERIFY} --registry-ca garbage demo/app`,
+    exit: 2,
+    says: /"garbage" holds no PEM certificate/,
+  },
+  ...[
+    '../../etc/passwd',
+    'a/b',
+    'a/b/c/d',
+    '.x/y/z',
+    'a/../c',
+    '/a/b/c',
+    'a//c',
+    `a/b/${'c'.repeat(300)}`,
+  ].flatMap((path): Case[] => [
+    {
+      what: `reading ${path.slice(0, 20)}`,
+      line: ({ kbs }) => `kbs get-resource --url ${kbs} --path ${path}`,
+      exit: 2,
+      says: /is not a resource path/,
+    },
+    {
+      what: `storing ${path.slice(0, 20)}`,
+      line: ({ kbs, registry }) =>
+        `register --url ${kbs} ${REGISTER} --key-path ${path} ${registry}/demo/app`,
+      exit: 2,
+      says: /is not a resource path/,
+    },
+  ]),
+
+  // Files that do not hold what they should.
+  {
+    what: 'a policy with a typo',
+    line: `${CREATE} --policy-file typo.json --out new.toml`,
+    exit: 2,
+    says: /"typo\.json".*"sigstoreSinged"/,
+  },
+  {
+    what: 'registering a policy with a typo',
+    line: ({ kbs }) => `register --url ${kbs} ${REGISTER} --policy typo.json`,
+    exit: 2,
+    says: /"typo\.json".*"sigstoreSinged"/,
+  },
+  {
+    what: 'a policy that is not JSON',
+    line: `${CREATE} --policy-file garbage --out new.toml`,
+    exit: 2,
+    says: /"garbage" is not JSON: line 1, column 1/,
+  },
+  {
+    what: 'images and a policy',
+    line: ({ kbs }) => `register --url ${kbs} ${REGISTER} --policy policy.json demo/app`,
+    exit: 2,
+    says: /either the images/,
+  },
+  { what: 'init data that is not TOML', line: 'initdata inspect garbage', exit: 2, says: /"garbage"/ },
+  {
+    what: 'init data without a version',
+    line: 'pod annotate --initdata half.toml pod.yaml',
+    exit: 2,
+    says: /"half\.toml"/,
+  },
+  { what: 'init data cut short', line: 'initdata inspect cut.b64', exit: 2, says: /cut short/ },
+  {
+    what: 'a manifest that is not YAML',
+    line: 'pod annotate --initdata good.toml garbage',
+    exit: 2,
+    says: /manifest|Pod/,
+  },
+  { what: 'broken YAML', line: 'preflight broken.yaml', exit: 2, says: /broken\.yaml|line 2/ },
+  { what: 'YAML that expands without end', line: 'preflight laughs.yaml', exit: 2, says: /alias/ },
+  { what: 'no Pod in the manifest', line: 'preflight service.yaml', exit: 2, says: /Pod/ },
+  { what: 'a Pod without containers', line: 'preflight no-containers.yaml', exit: 2, says: /container/ },
+  {
+    what: 'a manifest that is not there',
+    line: 'preflight missing.yaml',
+    exit: 3,
+    says: /"missing\.yaml" cannot be read: no such file or folder/,
+  },
+  {
+    what: 'an annotation that is not base64',
+    line: 'preflight not-base64.yaml',
+    exit: 2,
+    says: /is not base64/,
+  },
+  {
+    what: 'an annotation that is not gzip',
+    line: 'preflight not-gzip.yaml',
+    exit: 2,
+    says: /but not of gzip/,
+  },
+  { what: 'an annotation that is not TOML', line: 'preflight not-toml.yaml', exit: 2, says: /TOML/ },
+  {
+    what: 'a workload that is not in the file',
+    line: 'pod annotate --initdata good.toml --workload other pod.yaml',
+    exit: 2,
+    says: /"other"/,
+  },
+
+  // The command line itself.
+  {
+    what: 'an unknown command',
+    line: 'veryfy',
+    exit: 2,
+    says: /no command "veryfy"; did you mean verify\?\n/,
+  },
+  {
+    what: 'an unknown verb',
+    line: 'key make',
+    exit: 2,
+    says: /no command "key make"\.\n {2}hint: .*'cosignet key --help'/,
+  },
+  {
+    what: 'an unknown flag',
+    line: `${VERIFY} --kye x demo/app`,
+    exit: 2,
+    says: /no flag "--kye"; did you mean --key\?\n/,
+  },
+  { what: 'an unknown letter', line: `${VERIFY} -x demo/app`, exit: 2, says: /no flag "-x"/ },
+  {
+    what: 'a flag twice',
+    line: `${VERIFY} --key other.pub demo/app`,
+    exit: 2,
+    says: /--key may be given only once/,
+  },
+  {
+    what: 'a flag without its value',
+    line: 'verify demo/app --key',
+    exit: 2,
+    says: /--key must be given, with a value/,
+  },
+  {
+    what: 'a value for a switch',
+    line: `${SIGN} --recursive=maybe demo/app`,
+    exit: 2,
+    says: /--recursive is a switch/,
+  },
+  { what: 'a missing flag', line: 'verify demo/app', exit: 2, says: /--key must be given/ },
+  { what: 'a missing argument', line: VERIFY, exit: 2, says: /argument REFERENCE is missing/ },
+  {
+    what: 'an argument too many',
+    line: 'preflight pod.yaml other.yaml',
+    exit: 2,
+    says: /too many: "other\.yaml"/,
+  },
+  {
+    what: 'an output format that is none',
+    line: `${VERIFY} -o xml demo/app`,
+    exit: 2,
+    says: /--output is one of text, json, yaml, not "xml"/,
+  },
+
+  // Servers that are down or play foul.
+  {
+    what: 'signing where no registry is',
+    line: `${SIGN} ${NOBODY}/demo/app`,
+    exit: 3,
+    says: /connection was refused/,
+  },
+  {
+    what: 'verifying where no registry is',
+    line: `${VERIFY} ${NOBODY}/demo/app`,
+    exit: 3,
+    says: /connection was refused/,
+  },
+  {
+    what: 'pushing where no registry is',
+    line: `image push app ${NOBODY}/demo/app:v1`,
+    exit: 3,
+    says: /connection was refused/,
+  },
+  {
+    what: 'registering where no KBS is',
+    line: `register --url http://${NOBODY} ${REGISTER} demo/app`,
+    exit: 3,
+    says: /connection was refused/,
+  },
+  {
+    what: 'reading where no KBS is',
+    line: `kbs get-resource --url http://${NOBODY} --path a/b/c`,
+    exit: 3,
+    says: /connection was refused/,
+  },
+  {
+    what: 'an image that is not there',
+    line: ({ registry }) => `${SIGN} ${registry}/demo/missing`,
+    exit: 3,
+    says: /demo\/missing/,
+  },
+  {
+    what: 'a resource that is not there',
+    line: ({ kbs }) => `kbs get-resource --url ${kbs} --path a/b/missing`,
+    exit: 3,
+    says: /does not exist/,
+  },
+  ...['garbage', 'html'].flatMap((how): Case[] => [
+    {
+      what: `signing where the registry speaks ${how}`,
+      line: ({ rogue: host }) => `${SIGN} ${host}/${how}/app`,
+      exit: 3,
+      says: how === 'html' ? /HTML|no KBS error/ : /not valid HTTP/,
+    },
+    {
+      what: `verifying where the registry speaks ${how}`,
+      line: ({ rogue: host }) => `${VERIFY} ${host}/${how}/app`,
+      exit: 3,
+      says: how === 'html' ? /HTML|no KBS error/ : /not valid HTTP/,
+    },
+    {
+      what: `pushing where the registry speaks ${how}`,
+      line: ({ rogue: host }) => `image push app ${host}/${how}/app:v1`,
+      exit: 3,
+      says: how === 'html' ? /HTML|no KBS error/ : /not valid HTTP/,
+    },
+    {
+      what: `registering where the KBS speaks ${how}`,
+      line: ({ rogue: host }) => `register --url http://${host}/${how} ${REGISTER} demo/app`,
+      exit: 3,
+      says: how === 'html' ? /HTML|no KBS error/ : /not valid HTTP/,
+    },
+    {
+      what: `reading where the KBS speaks ${how}`,
+      line: ({ rogue: host }) => `kbs get-resource --url http://${host}/${how} --path a/b/c`,
+      exit: 3,
+      says: how === 'html' ? /HTML|no KBS error/ : /not valid HTTP/,
+    },
+  ]),
+  {
+    what: 'signing what has another digest',
+    line: ({ rogue: host }) => `${SIGN} ${host}/lies/app@${ROGUE_DIGEST}`,
+    exit: 3,
+    says: /digest/,
+  },
+  {
+    what: 'a manifest without end to sign',
+    line: ({ rogue: host }) => `${SIGN} ${host}/endless/app`,
+    exit: 3,
+    says: /larger than the limit/,
+  },
+  {
+    what: 'a manifest without end to verify',
+    line: ({ rogue: host }) => `${VERIFY} ${host}/endless/app`,
+    exit: 3,
+    says: /larger than the limit/,
+  },
+  {
+    what: 'a KBS answer without end',
+    line: ({ rogue: host }) => `kbs get-resource --url http://${host}/endless --path a/b/c`,
+    exit: 3,
+    says: /larger than the limit/,
+  },
+
+  // Where results go.
+  ...['garbage/new.toml', 'a-folder', '/proc/self/new.toml'].map(
+    (out): Case => ({
+      what: `init data to ${out}`,
+      line: `${CREATE} ${URI} --out ${out}`,
+      exit: 3,
+      says: /cannot be written/,
+    }),
+  ),
+  {
+    what: 'a key pair into a file',
+    line: 'key generate --output-key-prefix garbage/new',
+    exit: 3,
+    says: /cannot be written/,
+  },
+  {
+    what: 'an annotated Pod into a file',
+    line: 'pod annotate --initdata good.toml --out garbage/pod.yaml pod.yaml',
+    exit: 3,
+    says: /cannot be written/,
+  },
+  {
+    what: 'a resource into a file',
+    line: ({ kbs }) => `kbs get-resource --url ${kbs} --path default/there/it --out garbage/it`,
+    exit: 3,
+    says: /cannot be written/,
+  },
+  {
+    what: 'the CA of a registry into a file',
+    line: 'registry serve --issue-ca garbage/ca.pem',
+    exit: 3,
+    says: /cannot be written/,
+  },
+  { what: 'a registry in a file', line: 'registry serve --storage garbage', exit: 3, says: /"garbage"/ },
+  { what: 'a KBS in a file', line: 'kbs serve --insecure-http --storage garbage', exit: 3, says: /garbage/ },
+]
+
+/** A case for each file that is given as the key of a command; the registry is never asked. */
+function keyCases(command: string, files: Readonly<Record<string, RegExp>>): readonly Case[] {
+  return Object.entries(files).map(([file, says]) => ({
+    what: `${command} with the key file ${file}`,
+    line: ({ registry }) => `${command} --key ${file} ${registry}/demo/app:v1`,
+    exit: file === 'a-folder' || file === 'missing' || file === 'big' ? 3 : 2,
+    says,
+  }))
+}
+
+let sandbox: Sandbox
+let servers: Sandbox
+let rogue: RogueServer
+let world: World
+
+beforeAll(async () => {
+  ;[sandbox, servers, rogue] = await Promise.all([Sandbox.create(), Sandbox.create(), startRogueServer()])
+  const [registry, kbs] = await Promise.all([startRegistry(servers), startKbs(servers)])
+  world = { registry, kbs, rogue: rogue.host }
+  await cp(servers.path('kbs/admin.key'), sandbox.path('admin.key'))
+  await writeFixtures()
+})
+afterAll(async () => {
+  await Promise.all([sandbox.dispose(), servers.dispose(), rogue.close()])
+})
+
+describe('input that is refused', () => {
+  it.each(CASES)('$what', async ({ line, password, exit, says }) => {
+    const before = await listing(sandbox.dir)
+    const text = typeof line === 'string' ? line : line(world)
+    const outcome = await cosignet(sandbox, text.split(' '), password === undefined ? {} : { password })
+    expect(outcome.stderr).toMatch(says)
+    expect(outcome.stderr).toMatch(/^cosignet(?: [a-z-]+){0,2}: [^\n]+[.?]\n(?: {2}hint: [^\n]+\n)?$/)
+    expect(outcome).toMatchObject({ status: exit, stdout: '' })
+    expect(await listing(sandbox.dir)).toEqual(before)
+  })
+
+  it('a payload with another digest is no signature: denied, as every verifier would', async () => {
+    const image = `${world.rogue}/lies-about-blob/app@${ROGUE_DIGEST}`
+    const { status, stdout, stderr } = await cosignet(sandbox, [...VERIFY.split(' '), image])
+    expect({ status, stderr }).toEqual({ status: 1, stderr: '' })
+    expect(stdout).toMatch(/^DENIED /)
+    expect(stdout).toMatch(/payload|digest/)
+  })
+
+  it.skipIf(process.getuid?.() === 0)('a folder that is read-only', async () => {
+    await mkdir(sandbox.path('read-only'), { mode: 0o500 })
+    const args = `${CREATE} ${URI} --out read-only/new.toml`.split(' ')
+    expect(await cosignet(sandbox, args)).toMatchObject({
+      status: 3,
+      stdout: '',
+      stderr: 'cosignet: The file "read-only/new.toml" cannot be written: permission denied.\n',
+    })
+    expect(await readdir(sandbox.path('read-only'))).toEqual([])
+  })
+})
+
+async function writeFixtures(): Promise<void> {
+  await sandbox.write('app/hello', 'hello\n')
+  await cosignetDoes(sandbox, ['key', 'generate'])
+  await cosignetDoes(sandbox, ['image', 'push', 'app', `${world.registry}/demo/app:v1`])
+  const admin = ['--url', world.kbs, '--auth-private-key', 'admin.key']
+  const resource = ['--path', 'default/there/it', '--resource-file', 'admin.key']
+  await cosignetDoes(sandbox, ['kbs', 'set-resource', ...admin, ...resource])
+  await mkdir(sandbox.path('a-folder'))
+
+  const key = await sandbox.read('cosign.key')
+  const pod = (annotation: string): string =>
+    `apiVersion: v1\nkind: Pod\nmetadata:\n  name: demo\n  annotations:\n    ${ANNOTATION}: ${annotation}\nspec:\n  containers:\n    - name: app\n      image: demo/app\n`
+  const goodToml = 'algorithm = "sha256"\nversion = "0.1.0"\n\n[data]\n"aa.toml" = ""\n'
+  const files: Readonly<Record<string, string | Uint8Array>> = {
+    garbage: 'gar\u0007bage\n',
+    empty: '',
+    big: new Uint8Array(10 * 1024 * 1024),
+    'cut.key': `${key.slice(0, 200)}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n`,
+    'half.pub': 'mine\n',
+    'other.key': generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    'policy.json': '{"default":[{"type":"reject"}]}',
+    'typo.json': '{"default":[{"type":"sigstoreSinged","keyPath":"kbs:///a/b/c"}]}',
+    'good.toml': goodToml,
+    'half.toml': '[data]\n"aa.toml" = ""\n',
+    'cut.b64': gzipSync(goodToml).subarray(0, 30).toString('base64'),
+    'pod.yaml': pod('""'),
+    'not-base64.yaml': pod('"!!!!"'),
+    'not-gzip.yaml': pod(Buffer.from('no gzip at all!').toString('base64')),
+    'not-toml.yaml': pod(gzipSync('= no TOML').toString('base64')),
+    'broken.yaml': 'kind: Pod\n\tmetadata: {\n',
+    'laughs.yaml': `a: &a [1]\n${Array.from({ length: 12 }, (_, i) => `${letter(i + 1)}: &${letter(i + 1)} [${`*${letter(i)},`.repeat(9)}]\n`).join('')}`,
+    'service.yaml': 'apiVersion: v1\nkind: Service\nmetadata:\n  name: demo\n',
+    'no-containers.yaml': 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: demo\nspec:\n  containers: []\n',
+  }
+  for (const [name, content] of Object.entries(files)) await sandbox.write(name, content)
+}
+
+function letter(i: number): string {
+  return String.fromCharCode(97 + i)
+}

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { encryptPrivateKey } from '../../src/keys/index.ts'
+import { signingKeyOf } from '../../src/keys/signing-key.ts'
+import { Sandbox } from '../interop/sandbox.ts'
+import { cosignet, cosignetDoes, MAIN, startRegistry } from './cosignet.ts'
+
+let sandbox: Sandbox
+
+beforeAll(async () => {
+  sandbox = await Sandbox.create()
+})
+afterAll(() => sandbox.dispose())
+
+/** Flags by command, as the documentation promises them; `--output`, `--debug` and `--help` are everywhere. */
+const FLAGS: Readonly<Record<string, string>> = {
+  'key generate': 'output-key-prefix',
+  'image push': 'registry-ca insecure-skip-tls-verify platform entrypoint',
+  sign: 'registry-ca insecure-skip-tls-verify key recursive annotations',
+  verify: 'registry-ca insecure-skip-tls-verify key',
+  register: 'url kbs-ca auth-private-key admin-token-file key key-path policy policy-path replace',
+  'initdata create': 'kbs-url kbs-cert policy-uri policy-file registry-ca algorithm out',
+  'initdata inspect': '',
+  'pod annotate': 'initdata workload out',
+  preflight: 'resources architecture',
+  'kbs serve': 'listen tls-cert tls-key storage admin-public-key insecure-http insecure-allow-sample-tee',
+  'kbs set-resource': 'url kbs-ca auth-private-key admin-token-file path resource-file',
+  'kbs get-resource': 'url kbs-ca path initdata out',
+  'kbs delete-resource': 'url kbs-ca auth-private-key admin-token-file path',
+  'registry serve': 'listen tls-cert tls-key storage issue-ca',
+}
+
+describe('help', () => {
+  it('is there for every command that there is', () => {
+    expect(Object.keys(FLAGS)).toEqual(COMMANDS.map(({ name }) => name))
+  })
+
+  it.each(Object.entries(FLAGS))('of %s names each flag', async (name, flags) => {
+    const { status, stdout, stderr } = await cosignet(sandbox, [...name.split(' '), '--help'])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const named = [...stdout.matchAll(/^ *(?:-\w )? *\[?--([a-z-]+)\]?/gm)].map(([, flag]) => flag)
+    const promised = flags.split(' ').filter((flag) => flag !== '')
+    expect(named.filter((flag) => flag !== '').sort()).toEqual(
+      [...promised, 'output', 'debug', 'help'].sort(),
+    )
+  })
+
+  it.each([[[]], [['--help']], [['help']], [['-h']]])(
+    'of the whole lists every command: %j',
+    async (args) => {
+      const text = await cosignetDoes(sandbox, args)
+      for (const { name, brief } of COMMANDS)
+        expect(text).toMatch(new RegExp(`^  ${name} +${literally(brief)}$`, 'm'))
+    },
+  )
+
+  it.each([[['kbs']], [['kbs', '--help']]])('of a noun lists its verbs alone: %j', async (args) => {
+    const text = await cosignetDoes(sandbox, args)
+    expect([...text.matchAll(/^ {2}(\w+ [\w-]+) /gm)].map(([, name]) => name)).toEqual([
+      'kbs serve',
+      'kbs set-resource',
+      'kbs get-resource',
+      'kbs delete-resource',
+    ])
+  })
+
+  it('has a version', async () => {
+    expect(await cosignetDoes(sandbox, ['--version'])).toMatch(/^cosignet \d+\.\d+\.\d+\n$/)
+  })
+})
+
+/** Who reads the output is gone before it comes. */
+describe('a closed pipe', () => {
+  it.each([[[]], [['sign', '--help']], [['--version']]])('ends %j without a word', async (args) => {
+    const { stderr, status } = await runWithClosed('stdout', args)
+    expect(stderr).toBe('')
+    expect([0, 3]).toContain(status)
+  })
+
+  it('of standard error does not turn a failure into a denial', async () => {
+    const { status } = await runWithClosed('stderr', ['verify', '--key', 'missing', 'demo/app'])
+    expect([2, 3]).toContain(status)
+  })
+})
+
+describe('a key that guests cannot use', () => {
+  it.each([
+    [
+      'P-384',
+      { namedCurve: 'P-384' },
+      /^WARN No guest will verify this signature: it wants sha384 with an ecdsa-p384 key/,
+    ],
+    [
+      'P-521',
+      { namedCurve: 'P-521' },
+      /^WARN No guest will verify this signature: it cannot read an ecdsa-p521 key/,
+    ],
+    ['P-256', { namedCurve: 'P-256' }, /^$/],
+  ])('is warned of: %s', async (name, curve, stderr) => {
+    const registry = await startRegistry(sandbox)
+    const image = `${registry}/demo/app:v1`
+    await sandbox.write('app/hello', 'hello\n')
+    await cosignetDoes(sandbox, ['image', 'push', 'app', image])
+    const { privateKey } = generateKeyPairSync('ec', curve)
+    await sandbox.write(`${name}.key`, await encryptPrivateKey(signingKeyOf(privateKey), Buffer.from('')))
+    const outcome = await cosignet(sandbox, ['sign', '--key', `${name}.key`, image], { password: '' })
+    expect(outcome).toMatchObject({ status: 0, stdout: expect.stringContaining('Signed') })
+    expect(outcome.stderr).toMatch(stderr)
+  })
+})
+
+async function runWithClosed(
+  pipe: 'stdout' | 'stderr',
+  args: readonly string[],
+): Promise<{ status: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: sandbox.dir, env: sandbox.environment() })
+  child[pipe].destroy()
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  child.stdout.resume()
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, stderr }
+}
+
+function literally(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
