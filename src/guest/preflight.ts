@@ -11,6 +11,7 @@ import { type TraceStep, toVerdict, type Verdict } from '../policy/index.ts'
 import type { Container, Workload } from '../workload/index.ts'
 import { guestLogin } from './guest-login.ts'
 import { type Guest, type SetUpFault, type SetUpOptions, setUpGuest } from './guest-setup.ts'
+import { refuseSelfSigned } from './guest-trust.ts'
 import type { InitData } from './initdata.ts'
 import { type GuestConfig, resolveGuestConfig } from './initdata-resolve.ts'
 import { readPodInitData } from './pod-initdata.ts'
@@ -134,6 +135,7 @@ async function judgeImage(
       verifierText,
     })
   }
+  refuseSelfSigned(guest.extraRootCertificates, reference)
   const aborting = signal === undefined ? {} : { signal }
   const source = new RegistryClient({
     registry: reference.registry,
