@@ -7,6 +7,8 @@ all: dist/cli/main.cjs
 
 node_modules/.installed: package.json package-lock.json .npmrc
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@# npm 10 and older do not link the program of an optional package.
+	@for node in node_modules/node-*/bin/node; do [ ! -x "$$node" ] || ln -sf "../$${node#*/}" node_modules/.bin/node; done
 	@touch $@
 
 dist/cli/main.cjs: node_modules/.installed $(sources)
