@@ -13,11 +13,11 @@ import { guestHost } from './pull-fault.ts'
 export function refuseSelfSigned(roots: readonly string[], reference: Pick<Reference, 'registry'>): void {
   const { hostname } = new URL(`https://${guestHost(reference)}`)
   const host = hostname.replace(/^\[|\]$/g, '')
+  const isAddress = host.includes(':') || /^[0-9.]+$/.test(host)
   const own = roots.some((pem) => {
     const certificate = parse(pem)
-    return (
-      certificate?.ca === true && (certificate.checkHost(host) ?? certificate.checkIP(host)) !== undefined
-    )
+    if (certificate?.ca !== true) return false
+    return (isAddress ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined
   })
   if (!own) return
   throw new CosignetError(

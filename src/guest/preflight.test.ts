@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { GuestBench, type ImageSpec, type PodSpec } from '../../test/fixtures/guest-bench.ts'
 import { schemaProblems } from '../../test/fixtures/judged-image.ts'
+import { SELF_SIGNED } from '../../test/fixtures/self-signed.ts'
 import { encodeUtf8, isCosignetError } from '../core/index.ts'
 import type { KbsClient } from '../kbs/index.ts'
 import { generateKeyPair } from '../keys/index.ts'
@@ -350,6 +351,11 @@ describe('the registry', () => {
     expect(await judgeOne('127.0.0.1:1/a/b:v1')).toBe('thrown UNAVAILABLE')
   })
 
+  it('leaves the decision open where its own certificate is the authority', async () => {
+    const image = `extra_root_certificates = ["""\n${SELF_SIGNED}"""]`
+    expect(await judgeOne('registry.test/a/b', { withoutCa: true, image })).toBe('thrown UNSUPPORTED')
+  })
+
   it('gets the log-in of the auth.json where it asks for it', async () => {
     const image = await bench.putSigned(fresh())
     const password = Buffer.from('user:pass').toString('base64')
@@ -510,6 +516,14 @@ describe('the configuration', () => {
     const image = await bench.putSigned(fresh(), spec)
     expect(await judgeOne(image)).toBe('image-invalid')
     expect(await reasonOf(image)).toBe(reason)
+  })
+
+  it('may name a layer wrongly that the Pod has unpacked before', async () => {
+    const first = await bench.putSigned(fresh())
+    const diffId = digestOf(encodeUtf8('another'))
+    const second = await bench.putSigned(fresh(), { layers: [{ diffId }] })
+    expect(await outcomesOf({ images: [second, first] })).toEqual(['layer-invalid', 'allowed'])
+    expect(await outcomesOf({ images: [first, second] })).toEqual(['allowed', 'allowed'])
   })
 
   it('is looked at after the policy, unless it is not there', async () => {
