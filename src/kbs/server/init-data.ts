@@ -49,7 +49,7 @@ function parseToml(body: string): unknown {
 
 function parseNested(text: string): JsonValue | undefined {
   try {
-    // Dates become text, as they do in Trustee's token.
+    // Dates become text; in Trustee's token they are objects with the one member `$__toml_private_datetime`.
     return JSON.parse(JSON.stringify(parse(text))) as JsonValue
   } catch {
     return undefined
