@@ -564,6 +564,8 @@ let sandbox: Sandbox
 let servers: Sandbox
 let rogue: RogueServer
 let world: World
+/** What is in the sandbox, as the last case left it. */
+let files: readonly string[]
 
 beforeAll(async () => {
   ;[sandbox, servers, rogue] = await Promise.all([Sandbox.create(), Sandbox.create(), startRogueServer()])
@@ -571,6 +573,7 @@ beforeAll(async () => {
   world = { registry, kbs, rogue: rogue.host }
   await cp(servers.path('kbs/admin.key'), sandbox.path('admin.key'))
   await writeFixtures()
+  files = await listing(sandbox.dir)
 })
 afterAll(async () => {
   await Promise.all([sandbox.dispose(), servers.dispose(), rogue.close()])
@@ -578,13 +581,14 @@ afterAll(async () => {
 
 describe('input that is refused', () => {
   it.each(CASES)('$what', async ({ line, password, exit, says }) => {
-    const before = await listing(sandbox.dir)
     const text = typeof line === 'string' ? line : line(world)
     const outcome = await cosignet(sandbox, text.split(' '), password === undefined ? {} : { password })
     expect(outcome.stderr).toMatch(says)
     expect(outcome.stderr).toMatch(/^cosignet(?: [a-z-]+){0,2}: [^\n]+[.?]\n(?: {2}hint: [^\n]+\n)?$/)
     expect(outcome).toMatchObject({ status: exit, stdout: '' })
-    expect(await listing(sandbox.dir)).toEqual(before)
+    const before = files
+    files = await listing(sandbox.dir)
+    expect(files).toEqual(before)
   })
 
   it('a payload with another digest is no signature: denied, as every verifier would', async () => {
@@ -620,7 +624,7 @@ async function writeFixtures(): Promise<void> {
   const pod = (annotation: string): string =>
     `apiVersion: v1\nkind: Pod\nmetadata:\n  name: demo\n  annotations:\n    ${ANNOTATION}: ${annotation}\nspec:\n  containers:\n    - name: app\n      image: demo/app\n`
   const goodToml = 'algorithm = "sha256"\nversion = "0.1.0"\n\n[data]\n"aa.toml" = ""\n'
-  const files: Readonly<Record<string, string | Uint8Array>> = {
+  const fixtures: Readonly<Record<string, string | Uint8Array>> = {
     garbage: 'gar\u0007bage\n',
     empty: '',
     big: new Uint8Array(10 * 1024 * 1024),
@@ -641,7 +645,7 @@ async function writeFixtures(): Promise<void> {
     'service.yaml': 'apiVersion: v1\nkind: Service\nmetadata:\n  name: demo\n',
     'no-containers.yaml': 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: demo\nspec:\n  containers: []\n',
   }
-  for (const [name, content] of Object.entries(files)) await sandbox.write(name, content)
+  for (const [name, content] of Object.entries(fixtures)) await sandbox.write(name, content)
 }
 
 function letter(i: number): string {
