@@ -5,10 +5,8 @@ sources := $(shell find src -name '*.ts' -not -name '*.test.ts') package.json to
 .PHONY: all lib demo test check format interop peers bench clean
 all: dist/cli/main.cjs
 
-node_modules/.installed: package.json package-lock.json .npmrc
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@# npm 10 and older do not link the program of an optional package.
-	@for node in node_modules/node-*/bin/node; do [ ! -x "$$node" ] || ln -sf "../$${node#*/}" node_modules/.bin/node; done
+node_modules/.installed: package.json package-lock.json .npmrc tools/install.sh
+	sh tools/install.sh
 	@touch $@
 
 dist/cli/main.cjs: node_modules/.installed $(sources)
