@@ -799,11 +799,8 @@ describe('paths', () => {
         ...(method === 'POST' && { body: SECRET }),
       })
       expect([response.status, await response.json()]).toEqual([
-        404,
-        {
-          type: `${ERRORS}/InvalidRequestPath`,
-          detail: expect.stringMatching(/^Request path .* is invalid$/),
-        },
+        401,
+        { type: `${ERRORS}/PluginInternalError`, detail: 'Plugin internal error' },
       ])
     }
     expect(await target.storage.list('repository')).toEqual([])

@@ -3,7 +3,6 @@ import { type Context, Hono } from 'hono'
 import { type Clock, collectBytes, isCosignetError, LIMITS, reasonOf, systemClock } from '../../core/index.ts'
 import type { KbsErrorName } from '../protocol/errors.ts'
 import { KBS_PREFIX } from '../protocol/rcar.ts'
-import { isResourcePath, type ResourcePath } from '../protocol/resource-path.ts'
 import { type AdminCheck, bearerToken, createAdminCheck } from './admin.ts'
 import { Handshake } from './attest.ts'
 import { EarTokens } from './ear-token.ts'
@@ -112,7 +111,7 @@ function addResources(app: Hono, resources: Resources, checkAdmin: AdminCheck): 
     if (c.req.method !== 'GET') throw unknownMethod()
     const path = resourcePathOf(c)
     if (path === '') return c.json(await resources.list(await adminOf(c)))
-    const message = await resources.release(checkPath(path), queryOf(c), {
+    const message = await resources.release(path, queryOf(c), {
       sessionId: sessionIdIn(c.req.header('cookie')),
       bearerToken: bearerToken(c.req.header('authorization')),
     })
@@ -120,14 +119,13 @@ function addResources(app: Hono, resources: Resources, checkAdmin: AdminCheck): 
   })
   app.post(`${route}/*`, async (c) => {
     const admin = await adminOf(c)
-    const path = checkPath(resourcePathOf(c))
     const ifAbsent = c.req.header('if-none-match')?.trim() === '*'
-    await resources.store(path, await readBody(c), ifAbsent, admin)
+    await resources.store(resourcePathOf(c), await readBody(c), ifAbsent, admin)
     return c.body(null, 200)
   })
   app.delete(`${route}/*`, async (c) => {
     const admin = await adminOf(c)
-    await resources.delete(checkPath(resourcePathOf(c)), admin)
+    await resources.delete(resourcePathOf(c), admin)
     return c.body(null, 200)
   })
   app.all(`${route}/*`, () => {
@@ -148,11 +146,6 @@ function resourcePathOf(c: Context): string {
 /** Of a name given twice the last counts, as in Trustee. */
 function queryOf(c: Context): Record<string, string> {
   return Object.fromEntries(new URL(c.req.url).searchParams)
-}
-
-function checkPath(path: string): ResourcePath {
-  if (isResourcePath(path)) return path
-  throw new KbsRefusal('InvalidRequestPath', `Request path ${path} is invalid`)
 }
 
 function unknownMethod(): KbsRefusal {

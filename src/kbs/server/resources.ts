@@ -1,6 +1,6 @@
 import type { JsonValue } from '../../core/index.ts'
 import { encryptForTee, type JweMessage } from '../protocol/jwe.ts'
-import { isResourcePath, type ResourcePath } from '../protocol/resource-path.ts'
+import { isResourcePath } from '../protocol/resource-path.ts'
 import { readTeePublicKey, type TeePublicKey } from '../protocol/tee-key.ts'
 import { teeKeyThumbprint } from '../protocol/thumbprint.ts'
 import { type EarTokens, primaryEvidence, type TokenClaims } from './ear-token.ts'
@@ -37,10 +37,11 @@ export class Resources {
 
   /**
    * Releases a resource to a guest, encrypted for the key in its token.
+   * @param path untrusted; as in Trustee, only who may have the resource learns that there can be none.
    * @throws KbsRefusal TokenNotFound, TokenVerifierError, PolicyDeny; PluginInternalError if there is no such resource.
    */
   async release(
-    path: ResourcePath,
+    path: string,
     query: Readonly<Record<string, string>>,
     credentials: GuestCredentials,
   ): Promise<JweMessage> {
@@ -51,7 +52,9 @@ export class Resources {
     if ((await this.#options.policy(input)) !== true) {
       throw new KbsRefusal('PolicyDeny', 'Access denied by policy', { teeKey })
     }
-    const stored = await this.#options.storage.get(NAMESPACES.resources, path)
+    const stored = isResourcePath(path)
+      ? await this.#options.storage.get(NAMESPACES.resources, path)
+      : undefined
     if (stored === undefined) throw missing(teeKey)
     const message = encryptForTee(recipient, stored.value)
     this.#options.record({ kind: 'released', path, teeKey })
@@ -60,9 +63,10 @@ export class Resources {
 
   /**
    * Stores a resource, in place of another unless `ifAbsent` is set.
-   * @throws KbsRefusal PreconditionFailed
+   * @throws KbsRefusal PreconditionFailed; PluginInternalError for what is not a resource path
    */
-  async store(path: ResourcePath, value: Uint8Array, ifAbsent: boolean, admin: string): Promise<void> {
+  async store(path: string, value: Uint8Array, ifAbsent: boolean, admin: string): Promise<void> {
+    if (!isResourcePath(path)) throw missing()
     const condition = ifAbsent ? { version: null } : undefined
     const outcome = await this.#options.storage.put(NAMESPACES.resources, path, value, condition)
     if (outcome === 'conflict') throw new KbsRefusal('PreconditionFailed', 'The resource exists already')
@@ -70,8 +74,9 @@ export class Resources {
   }
 
   /** Deletes a resource. @throws KbsRefusal PluginInternalError if there is none. */
-  async delete(path: ResourcePath, admin: string): Promise<void> {
-    if (!(await this.#options.storage.delete(NAMESPACES.resources, path))) throw missing()
+  async delete(path: string, admin: string): Promise<void> {
+    const deleted = isResourcePath(path) && (await this.#options.storage.delete(NAMESPACES.resources, path))
+    if (!deleted) throw missing()
     this.#options.record({ kind: 'deleted', path, admin })
   }
 
