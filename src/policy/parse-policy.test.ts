@@ -92,12 +92,12 @@ describe('parsePolicy', () => {
   })
 
   it.each<[string, string, string]>([
-    ['{}', 'INVALID_POLICY', 'in the policy, the field "default" is missing'],
+    ['{}', 'INVALID_POLICY', 'in the root, the field "default" is missing'],
     ['{"default":[{"type":"reject"}]}', 'INVALID_POLICY', 'the field "transports" is missing'],
     ['{"transports":{}}', 'INVALID_POLICY', 'the field "default" is missing'],
-    ['{"default":null,"transports":{}}', 'INVALID_POLICY', 'in the policy.default, a list is expected'],
+    ['{"default":null,"transports":{}}', 'INVALID_POLICY', 'in default, a list is expected'],
     ['{"default":{},"transports":{}}', 'INVALID_POLICY', 'a list is expected'],
-    ['{"default":[],"transports":null}', 'INVALID_POLICY', 'in the policy.transports, an object is expected'],
+    ['{"default":[],"transports":null}', 'INVALID_POLICY', 'in transports, an object is expected'],
     ['{"default":[],"transports":[]}', 'INVALID_POLICY', 'an object is expected'],
     ['{"default":[],"transports":{"docker":[]}}', 'INVALID_POLICY', 'an object is expected'],
     ['{"default":[],"transports":{"docker":{"a":{}}}}', 'INVALID_POLICY', 'a list is expected'],
@@ -130,7 +130,7 @@ describe('parsePolicy', () => {
     ['{"type":"Reject"}', 'INVALID_POLICY', 'the requirement type "Reject" is unknown'],
     ['{"type":"signedBaseLayer"}', 'INVALID_POLICY', 'unknown'],
     ['{"type":"reject","type":"insecureAcceptAnything"}', 'INVALID_POLICY', '"type" is given twice'],
-    ['{"type":"sigstoreSigned","keyPath":1}', 'INVALID_POLICY', 'in the policy.default[0].keyPath, a string'],
+    ['{"type":"sigstoreSigned","keyPath":1}', 'INVALID_POLICY', 'in default[0].keyPath, a string'],
     ['{"type":"sigstoreSigned","keyPath":["/k"]}', 'INVALID_POLICY', 'a string is expected'],
     ['{"type":"sigstoreSigned","keyPath":"/k","keyPath":"/k"}', 'INVALID_POLICY', '"keyPath" is given twice'],
     ['{"type":"sigstoreSigned","keyPath":null,"keyPath":"/k"}', 'INVALID_POLICY', '"keyPath" is given twice'],

@@ -13,7 +13,7 @@ export function parsePolicy(bytes: Uint8Array, what: string): Policy {
   if (bytes.byteLength > LIMITS.policyBytes) {
     throw new CosignetError('TOO_LARGE', `${what} is larger than the limit of ${LIMITS.policyBytes} bytes.`)
   }
-  return readPolicy(new StructReader(parseJsonTree(bytes, what), 'the policy', what))
+  return readPolicy(new StructReader(parseJsonTree(bytes, what), ROOT, what))
 }
 
 function readPolicy(policy: StructReader): Policy {
@@ -75,6 +75,8 @@ function readIdentity(identity: StructReader): SignedIdentity {
   }
 }
 
+const ROOT = 'the root'
+
 /** Reads a JSON tree as serde reads a struct; every failure names the policy and the place in it. */
 class StructReader {
   readonly #node: JsonNode
@@ -132,7 +134,7 @@ class StructReader {
     const [member] = found
     return member === undefined
       ? undefined
-      : new StructReader(member.value, `${this.#place}.${name}`, this.#what)
+      : new StructReader(member.value, `${this.#place === ROOT ? '' : `${this.#place}.`}${name}`, this.#what)
   }
 
   #members() {
