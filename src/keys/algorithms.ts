@@ -11,6 +11,8 @@ interface AlgorithmFacts {
   readonly keyType: 'ec' | 'rsa' | 'ed25519'
   /** What OpenSSL calls the curve. */
   readonly curve?: string
+  /** Bytes of the SPKI with the curve by its name and an uncompressed point, and of that point. */
+  readonly spki?: { readonly bytes: number; readonly pointBytes: number }
   /** Hash by which the guest verifies; undefined where it cannot read such a key. */
   readonly guestHash?: SignatureHash
   /** Hash by which `cosign verify --key` verifies unless it is told another. */
@@ -23,9 +25,26 @@ interface AlgorithmFacts {
  * Sources: sigstore-rs 0.13, crypto/verification_key.rs, try_from_der; sigstore, signature.LoadVerifier.
  */
 export const KEY_ALGORITHMS: Readonly<Record<KeyAlgorithm, AlgorithmFacts>> = {
-  'ecdsa-p256': { keyType: 'ec', curve: 'prime256v1', guestHash: 'sha256', cosignHash: 'sha256' },
-  'ecdsa-p384': { keyType: 'ec', curve: 'secp384r1', guestHash: 'sha384', cosignHash: 'sha256' },
-  'ecdsa-p521': { keyType: 'ec', curve: 'secp521r1', cosignHash: 'sha256' },
+  'ecdsa-p256': {
+    keyType: 'ec',
+    curve: 'prime256v1',
+    spki: { bytes: 91, pointBytes: 65 },
+    guestHash: 'sha256',
+    cosignHash: 'sha256',
+  },
+  'ecdsa-p384': {
+    keyType: 'ec',
+    curve: 'secp384r1',
+    spki: { bytes: 120, pointBytes: 97 },
+    guestHash: 'sha384',
+    cosignHash: 'sha256',
+  },
+  'ecdsa-p521': {
+    keyType: 'ec',
+    curve: 'secp521r1',
+    spki: { bytes: 158, pointBytes: 133 },
+    cosignHash: 'sha256',
+  },
   rsa: { keyType: 'rsa', guestHash: 'sha256', cosignHash: 'sha256' },
   ed25519: { keyType: 'ed25519', guestHash: 'pure', cosignHash: 'pure' },
 }

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
 import { formatPublicKey, parsePublicKey } from './index.ts'
@@ -100,6 +100,32 @@ describe('parsePublicKey', () => {
     const said = error.message.slice(prefix.length).replace(/\.$/, '')
     if (typeof reason === 'string') expect(said).toBe(reason)
     else expect(said).toMatch(reason)
+  })
+
+  it.each([
+    ['P-256', 65],
+    ['P-384', 97],
+    ['P-521', 133],
+  ])('refuses a %s point in the hybrid form, which OpenSSL reads', (namedCurve, pointBytes) => {
+    const der = derOf(pem('ec', { namedCurve }))
+    // SEC 1, 2.3.3: 06 or 07 by the parity of y, then x and y as in the uncompressed form.
+    der[der.byteLength - pointBytes] = 6 + ((der.at(-1) ?? 0) & 1)
+    expect(createPublicKey({ key: der, format: 'der', type: 'spki' }).asymmetricKeyType).toBe('ec')
+    const error = thrown(() => parsePublicKey(Buffer.from(block('PUBLIC KEY', der)), WHAT))
+    expect([error.code, error.message]).toEqual([
+      'INVALID_KEY',
+      expect.stringContaining('compressed or hybrid'),
+    ])
+  })
+
+  it('refuses a compressed point', () => {
+    const point = derOf(COSIGN_PUB).subarray(-64)
+    const compressed = [2 + ((point.at(-1) ?? 0) & 1), ...point.subarray(0, 32)]
+    // The header of the uncompressed form with its two lengths changed (RFC 5480).
+    const header = Buffer.from('3039301306072a8648ce3d020106082a8648ce3d030107032200', 'hex')
+    const der = Buffer.concat([header, Buffer.from(compressed)])
+    expect(createPublicKey({ key: der, format: 'der', type: 'spki' }).asymmetricKeyType).toBe('ec')
+    expect(thrown(() => parsePublicKey(Buffer.from(block('PUBLIC KEY', der)), WHAT)).code).toBe('INVALID_KEY')
   })
 
   it('refuses a huge file', () => {

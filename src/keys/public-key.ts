@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import { quote, reasonOf } from '../core/index.ts'
-import { algorithmOf, type KeyAlgorithm } from './algorithms.ts'
+import { algorithmOf, KEY_ALGORITHMS, type KeyAlgorithm } from './algorithms.ts'
 import { type ExpectedBlock, formatPem, invalidKey, type PemBlock, parsePem } from './pem.ts'
 
 /** A public key that was read and is of a kind that some verifier knows. */
@@ -55,8 +55,24 @@ export function parsePublicKey(bytes: Uint8Array, what: string): PublicKey {
   if (!block.bytes.equals(canonical)) {
     throw invalidKey(what, 'its content is not exactly the DER encoding of a key')
   }
+  if (!isPlainPoint(key)) {
+    throw invalidKey(
+      what,
+      'its point is compressed or hybrid, or its curve has no name, which not every verifier reads',
+    )
+  }
   return key
 }
+
+/** OpenSSL also reads points that Go and the guest refuse (SEC 1, 2.3.4), and curves by parameters (CVE-2020-0601). */
+function isPlainPoint({ algorithm, spki }: PublicKey): boolean {
+  const plain = KEY_ALGORITHMS[algorithm].spki
+  if (plain === undefined) return true
+  return spki.byteLength === plain.bytes && spki[plain.bytes - plain.pointBytes] === UNCOMPRESSED
+}
+
+/** The first byte of an uncompressed point. */
+const UNCOMPRESSED = 4
 
 /** Writes a public key as PEM `PUBLIC KEY`, byte for byte what cosign writes to cosign.pub. */
 export function formatPublicKey(key: PublicKey): string {

@@ -1,5 +1,5 @@
 import { CosignetError, encodeUtf8, isCosignetError, quote, reasonOf } from '../core/index.ts'
-import { type KeyAlgorithm, type PublicKey, parsePublicKey } from '../keys/index.ts'
+import { type PublicKey, parsePublicKey } from '../keys/index.ts'
 import type { RequirementContext } from './context.ts'
 import { guestPemContent } from './key-pem.ts'
 import type { KeyFields } from './policy.ts'
@@ -64,22 +64,11 @@ function readGuestKey(bytes: Uint8Array, name: string): PublicKey | undefined {
   }
 }
 
-/** Bytes of the SPKI of an EC key with the name of its curve and an uncompressed point, which is all that is read. */
-const EC_SPKI_BYTES: Readonly<Partial<Record<KeyAlgorithm, number>>> = {
-  'ecdsa-p256': 91,
-  'ecdsa-p384': 120,
-  'ecdsa-p521': 158,
-}
-
 /** Why the verifier does not take a key that is otherwise in order, as what it is. */
 function unreadable(context: RequirementContext, key: PublicKey): string | undefined {
   const { keyAlgorithms, rsa } = PROFILES[context.profile].rules
   if (!keyAlgorithms.includes(key.algorithm)) {
     return `an ${key.algorithm} key, which this verifier cannot read; it reads ${keyAlgorithms.join(', ')}`
-  }
-  const length = EC_SPKI_BYTES[key.algorithm]
-  if (length !== undefined && key.spki.byteLength !== length) {
-    return 'an EC key that does not name its curve or has a compressed point, which this verifier does not read'
   }
   const { modulusLength: bits, publicExponent: exponent } = key.keyObject.asymmetricKeyDetails ?? {}
   if (bits === undefined || exponent === undefined) return undefined
