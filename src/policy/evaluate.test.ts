@@ -418,6 +418,20 @@ describe('where the guest and cosign differ', () => {
     expect(await outcomeOf(layers, { requirements, profile: 'cosign' })).toBe(cosign)
   })
 
+  it.each([
+    (digest: Digest) => `[[["${REPOSITORY}"],["${digest}"],"t"],null]`,
+    (digest: Digest) => `{"critical":[["${REPOSITORY}"],["${digest}"],"t"],"optional":null}`,
+    (digest: Digest) =>
+      `{"critical":{"identity":{"docker-reference":"x"},"image":["${digest}"],"type":"t"},"optional":null}`,
+  ])('a payload with a list for a struct is one for serde and none for Go (%#)', async (payloadOf) => {
+    const layers = (digest: Digest): SignatureLayer[] => {
+      const payload = encodeUtf8(payloadOf(digest))
+      return [{ payload, signature: base64(KEY.sign(payload)) }]
+    }
+    expect(await outcomeOf(layers, { profile: 'guest' })).toBe('allowed')
+    expect(await outcomeOf(layers, { profile: 'cosign' })).toBe('signature-image-invalid')
+  })
+
   it('an empty list of requirements accepts in the guest, with a warning', async () => {
     const { store, manifestDigest } = await withImage()
     const verdict = await judge({ store, manifestDigest, requirements: [] })

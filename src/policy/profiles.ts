@@ -22,6 +22,8 @@ export interface ProfileRules {
   readonly identityOf: 'every' | 'one'
   /** What a layer of another media type in the signature image does: spoils all of it, or is read like the others. */
   readonly foreignLayers: 'refuse-all' | 'read'
+  /** A struct of a payload that is written as a list. */
+  readonly payloadLists: 'read' | 'refused'
   /** Whether the configuration of the signature image must be there, too. */
   readonly signatureConfig: 'read' | 'not-read'
   /** Signatures in the bundle format of cosign 3: not looked at, or if there are any the only ones that count. */
@@ -55,6 +57,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       identityTypes: ['matchRepository', 'exactRepository'],
       identityOf: 'every',
       foreignLayers: 'refuse-all',
+      payloadLists: 'read',
       signatureConfig: 'read',
       bundles: 'ignored',
       certificates: 'ignored',
@@ -76,6 +79,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       identityTypes: ['matchRepository', 'exactRepository'],
       identityOf: 'one',
       foreignLayers: 'read',
+      payloadLists: 'refused',
       signatureConfig: 'not-read',
       bundles: 'first',
       certificates: 'checked',

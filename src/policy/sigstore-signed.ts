@@ -174,7 +174,7 @@ function judgeAttachment(
     context.trace.push({ step: 'signature', outcome: 'skipped', message, facts })
     return { attachment, payload: undefined, verified: false }
   }
-  const payload = tryParsePayload(attachment)
+  const payload = tryParsePayload(context, attachment)
   if (typeof payload === 'string') {
     context.trace.push({ step: 'signature', outcome: 'failed', message: payload, facts })
     return { attachment, payload: undefined, verified: false }
@@ -195,9 +195,12 @@ function judgeAttachment(
   return { attachment, payload, verified }
 }
 
-function tryParsePayload(attachment: UntrustedAttachment): UntrustedPayload | string {
+function tryParsePayload(
+  context: RequirementContext,
+  attachment: UntrustedAttachment,
+): UntrustedPayload | string {
   try {
-    return parsePayload(attachment.payload)
+    return parsePayload(attachment.payload, PROFILES[context.profile].rules.payloadLists)
   } catch (error) {
     if (!isCosignetError(error, 'INVALID_SIGNATURE')) throw error
     return reasonOf(error)

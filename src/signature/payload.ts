@@ -62,10 +62,13 @@ export function cosignRepositoryName(reference: Reference): string {
  * Reads a payload as leniently as the guest does: unknown members are ignored, known ones given twice are refused,
  * `type` may be any string, a struct may be written as a list. Says nothing about who wrote it.
  * Follows sigstore-rs 0.13, cosign/payload/simple_signing.rs, and serde_json 1.
+ * @param lists `refused`: a struct must be an object, as for cosign, which is written in Go. Default: `read`.
  * @throws INVALID_SIGNATURE with the reason.
  */
-export function parsePayload(bytes: Uint8Array): UntrustedPayload {
-  const root = fieldsOf(parseDocument(bytes), 'the document', ['critical', 'optional'])
+export function parsePayload(bytes: Uint8Array, lists: 'read' | 'refused' = 'read'): UntrustedPayload {
+  const document = parseDocument(bytes)
+  if (lists === 'refused' && hasList(document)) invalid('it is a list where an object must stand')
+  const root = fieldsOf(document, 'the document', ['critical', 'optional'])
   const critical = fieldsOf(root['critical'], 'critical', ['identity', 'image', 'type'])
   const identity = fieldsOf(critical['identity'], 'critical.identity', ['docker-reference'])
   const image = fieldsOf(critical['image'], 'critical.image', ['docker-manifest-digest'])
@@ -111,6 +114,13 @@ function fieldsOf(
   }
   if (node?.kind !== 'object') return invalid(`${what} is not an object`)
   return fromMembers(node.members, what, names)
+}
+
+/** Whether one of the structs of a payload is written as a list. */
+function hasList(node: JsonNode): boolean {
+  if (node.kind !== 'object') return node.kind === 'array'
+  const structs = ['critical', 'identity', 'image']
+  return node.members.some(({ key, value }) => structs.includes(key) && hasList(value))
 }
 
 function fromMembers(
