@@ -27,7 +27,7 @@ export interface Cli {
   readonly trace?: (line: string) => void
 }
 
-/** Whether any value of `data` may be printed as JSON; makes the compiler check it. */
+/** Takes a value whose type has no index signature as JSON; that all in it is JSON is for the caller to see to. */
 export function asJson(data: object): JsonValue {
   return data as JsonValue
 }

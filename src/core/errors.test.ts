@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  CosignetError,
-  type ErrorCode,
-  exitStatusOf,
-  httpStatusOf,
-  isCosignetError,
-  quote,
-  reasonOf,
-} from './errors.ts'
+import { CosignetError, type ErrorCode, exitStatusOf, isCosignetError, quote, reasonOf } from './errors.ts'
 
 // The compiler refuses a code too many or too few.
 const EXITS: Record<ErrorCode, 2 | 3> = {
@@ -48,24 +40,13 @@ const EXITS: Record<ErrorCode, 2 | 3> = {
 const CODES = Object.keys(EXITS) as ErrorCode[]
 
 describe('the codes of errors', () => {
-  it.each(CODES)('%s has an exit status of failure and an HTTP status of an error', (code) => {
+  it.each(CODES)('%s has an exit status of failure', (code) => {
     expect(exitStatusOf(code)).toBe(EXITS[code])
-    expect(httpStatusOf(code)).toBeGreaterThanOrEqual(400)
-    expect(httpStatusOf(code)).toBeLessThan(600)
   })
 
   it('say what may be tried again', () => {
     const retryable = CODES.filter((code) => new CosignetError(code, 'x').retryable)
     expect(retryable).toEqual(['CONFLICT', 'UNAVAILABLE', 'TIMEOUT'])
-  })
-
-  it('say which HTTP status a caller sees', () => {
-    const statuses = { UNAUTHORIZED: 401, FORBIDDEN: 403, NOT_FOUND: 404, CONFLICT: 409, ALREADY_EXISTS: 409 }
-    for (const [code, status] of Object.entries(statuses))
-      expect(httpStatusOf(code as ErrorCode)).toBe(status)
-    expect(httpStatusOf('TOO_LARGE')).toBe(413)
-    expect(httpStatusOf('UNAVAILABLE')).toBe(503)
-    expect(httpStatusOf('INTERNAL')).toBe(500)
   })
 })
 

@@ -2,14 +2,12 @@
 interface ErrorMeaning {
   /** Exit status of the command line: 2 wrong usage or input, 3 could not do or decide. */
   readonly exit: 2 | 3
-  /** HTTP status of the server that meets the error while it answers a request. */
-  readonly http: number
   /** Whether the same call may succeed later with nothing changed here. */
   readonly retryable: boolean
 }
 
-const input = { exit: 2, http: 400, retryable: false } as const
-const failed = { exit: 3, http: 500, retryable: false } as const
+const input = { exit: 2, retryable: false } as const
+const failed = { exit: 3, retryable: false } as const
 
 const MEANINGS = {
   USAGE: input,
@@ -31,17 +29,17 @@ const MEANINGS = {
   INVALID_CONFIG: input,
   INVALID_RESOURCE_PATH: input,
   INVALID_REQUEST: input,
-  ALREADY_EXISTS: { exit: 2, http: 409, retryable: false },
-  UNAUTHORIZED: { exit: 3, http: 401, retryable: false },
-  FORBIDDEN: { exit: 3, http: 403, retryable: false },
-  NOT_FOUND: { exit: 3, http: 404, retryable: false },
-  CONFLICT: { exit: 3, http: 409, retryable: true },
-  TOO_LARGE: { exit: 3, http: 413, retryable: false },
+  ALREADY_EXISTS: { exit: 2, retryable: false },
+  UNAUTHORIZED: { exit: 3, retryable: false },
+  FORBIDDEN: { exit: 3, retryable: false },
+  NOT_FOUND: { exit: 3, retryable: false },
+  CONFLICT: { exit: 3, retryable: true },
+  TOO_LARGE: { exit: 3, retryable: false },
   DIGEST_MISMATCH: failed,
-  BAD_RESPONSE: { exit: 3, http: 502, retryable: false },
+  BAD_RESPONSE: { exit: 3, retryable: false },
   UNSUPPORTED: failed,
-  UNAVAILABLE: { exit: 3, http: 503, retryable: true },
-  TIMEOUT: { exit: 3, http: 504, retryable: true },
+  UNAVAILABLE: { exit: 3, retryable: true },
+  TIMEOUT: { exit: 3, retryable: true },
   ABORTED: failed,
   FILE: failed,
   INTERNAL: failed,
@@ -84,11 +82,6 @@ export class CosignetError extends Error {
 /** Exit status of the command line for an error code: 2 (usage or input) or 3 (could not do or decide). */
 export function exitStatusOf(code: ErrorCode): 2 | 3 {
   return MEANINGS[code].exit
-}
-
-/** HTTP status that a server of ours answers for an error code. */
-export function httpStatusOf(code: ErrorCode): number {
-  return MEANINGS[code].http
 }
 
 /** Whether `error` is a `CosignetError` with one of `codes` (with any code, if none is named). */

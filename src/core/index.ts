@@ -15,10 +15,8 @@ export {
 export { type Clock, systemClock } from './clock.ts'
 export {
   CosignetError,
-  type CosignetErrorOptions,
   type ErrorCode,
   exitStatusOf,
-  httpStatusOf,
   isCosignetError,
   quote,
   reasonOf,
@@ -28,7 +26,6 @@ export {
   fileError,
   readFileBounded,
   syncDirectory,
-  type WriteFileOptions,
   writeFileAtomically,
 } from './files.ts'
 export {

@@ -50,7 +50,6 @@ function destination(failOn?: string): ImageDestination & { stored: string[]; mo
     name: 'the destination',
     stored: [] as string[],
     most: 0,
-    hasBlob: async () => false,
     putBlob: async ({ digest }: { digest: string }) => {
       running += 1
       made.most = Math.max(made.most, running)

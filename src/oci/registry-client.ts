@@ -130,25 +130,12 @@ export class RegistryClient implements ImageSource, ImageDestination {
     return [...tags]
   }
 
-  async hasBlob(digest: Digest, signal?: AbortSignal): Promise<boolean> {
-    const response = await this.#transport.send({
-      method: 'HEAD',
-      path: `blobs/${digest}`,
-      action: 'push',
-      signal,
-      expect: [404],
-      task: `Looking for ${this.#describe('blob', digest)}`,
-    })
-    response.discard()
-    return response.status !== 404
-  }
-
   async putBlob(
     descriptor: Pick<Descriptor, 'digest' | 'size'>,
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
     signal?: AbortSignal,
   ): Promise<void> {
-    if (await this.hasBlob(descriptor.digest, signal)) return
+    if (await this.#hasBlob(descriptor.digest, signal)) return
     await uploadBlob(this.#transport, descriptor, content, this.#describe('blob', descriptor.digest), signal)
   }
 
@@ -211,6 +198,19 @@ export class RegistryClient implements ImageSource, ImageDestination {
     throw new CosignetError('CONFLICT', `The tag ${quote(target)} of ${this.name} ${state}.`, {
       hint: 'Read it again and repeat the change.',
     })
+  }
+
+  async #hasBlob(digest: Digest, signal: AbortSignal | undefined): Promise<boolean> {
+    const response = await this.#transport.send({
+      method: 'HEAD',
+      path: `blobs/${digest}`,
+      action: 'push',
+      signal,
+      expect: [404],
+      task: `Looking for ${this.#describe('blob', digest)}`,
+    })
+    response.discard()
+    return response.status !== 404
   }
 
   #describe(kind: 'manifest' | 'blob', tagOrDigest: string): string {

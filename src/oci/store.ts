@@ -28,11 +28,8 @@ export interface ImageSource {
 export interface ImageDestination {
   readonly name: string
 
-  /** Whether the blob is there already. */
-  hasBlob(digest: Digest, signal?: AbortSignal): Promise<boolean>
-
   /**
-   * Stores a blob; nothing is left under the digest unless all of it arrived and matches.
+   * Stores a blob, unless it is there already; nothing is left under the digest unless all of it arrived and matches.
    * @param content bytes, or a function that opens the stream again for a retry.
    */
   putBlob(

@@ -87,7 +87,8 @@ type LoadedBytes = { readonly bytes: Uint8Array; readonly name: string } | { rea
 async function loadBytes(context: RequirementContext, { keyPath, keyData }: KeyFields): Promise<LoadedBytes> {
   if (keyPath === undefined && keyData === undefined) return invalidSource('has neither keyPath nor keyData')
   if (keyPath !== undefined && keyData !== undefined) return invalidSource('has both keyPath and keyData')
-  if (keyData !== undefined) return decodeKeyData(context, keyData)
+  // The text itself is the PEM; podman's base64 of it is none to either verifier.
+  if (keyData !== undefined) return { bytes: encodeUtf8(keyData), name: 'The key in keyData' }
   const path = keyPath ?? ''
   const location = locate(path)
   if ('cause' in location) return location
@@ -95,12 +96,6 @@ async function loadBytes(context: RequirementContext, { keyPath, keyData }: KeyF
   const answer = await context.resources(location.location, context.signal)
   if (answer.outcome === 'found') return { bytes: answer.bytes, name }
   return { cause: { code: 'key-missing', message: answer.message, fix: answer.fix } }
-}
-
-function decodeKeyData(context: RequirementContext, keyData: string): LoadedBytes {
-  const name = 'The key in keyData'
-  if (PROFILES[context.profile].rules.keyData === 'pem') return { bytes: encodeUtf8(keyData), name }
-  return { bytes: Buffer.from(keyData, 'base64'), name }
 }
 
 function locate(path: string): { readonly location: ResourceLocation } | { readonly cause: DenialCause } {

@@ -6,8 +6,6 @@ import type { DenialCode, ProfileName } from './verdict.ts'
 export interface ProfileRules {
   /** What a scope with no requirement at all means. */
   readonly emptyRequirements: 'accept' | 'deny'
-  /** What `keyData` of `sigstoreSigned` holds: the PEM text itself, or base64 of it. */
-  readonly keyData: 'pem' | 'base64'
   /** How the key is found in a PEM file: by the rules of the guest's reader, or by those of Go's. */
   readonly keyPem: 'guest' | 'go'
   /** Public keys that are understood. */
@@ -48,7 +46,6 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     source: 'image-rs of guest-components 8246e5e (2026-08-20) with sigstore-rs 0.13.0',
     rules: {
       emptyRequirements: 'accept',
-      keyData: 'pem',
       keyPem: 'guest',
       keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa'],
       // Crate rsa 0.9, key.rs: MAX_SIZE, MIN_PUB_EXPONENT, MAX_PUB_EXPONENT.
@@ -70,7 +67,6 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     source: 'cosign 3.1.2, verify --key --insecure-ignore-tlog, legacy signatures',
     rules: {
       emptyRequirements: 'deny',
-      keyData: 'pem',
       keyPem: 'go',
       keyAlgorithms: ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ed25519', 'rsa'],
       // Go 1.24 and later, crypto/rsa: checkKeySize, checkPublicKeySize.

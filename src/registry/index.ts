@@ -5,5 +5,4 @@
  */
 export { fileStorage } from './file-storage.ts'
 export { memoryStorage } from './memory-storage.ts'
-export { createRegistry, type RegistryOptions } from './registry.ts'
-export type { ByteRange, RegistryStorage, StoredManifest } from './storage.ts'
+export { createRegistry } from './registry.ts'

@@ -92,15 +92,13 @@ export async function appendSignature(
   )
 }
 
-/** Stores a blob unless it is there. */
-export async function putMissing(
+/** Stores bytes as a blob. */
+export async function putBytes(
   store: ImageDestination,
   bytes: Uint8Array,
   signal: AbortSignal,
 ): Promise<void> {
-  const digest = digestOf(bytes)
-  if (await store.hasBlob(digest, signal)) return
-  await store.putBlob({ digest, size: bytes.byteLength }, bytes, signal)
+  await store.putBlob({ digest: digestOf(bytes), size: bytes.byteLength }, bytes, signal)
 }
 
 /** What must be appended to the signature image: layers that were there, and ours unless the key's signature is. */
@@ -131,7 +129,7 @@ async function writeOver(
   current: Manifest | undefined,
   next: SignatureImage,
 ): Promise<boolean> {
-  await putMissing(store, next.config, signal)
+  await putBytes(store, next.config, signal)
   const latest = await readSignatureManifest(store, digest, signal)
   if (latest?.digest !== current?.digest) return false
   await store.putManifest(next.manifest, { tag, ifMatch: current?.digest ?? null, signal })

@@ -1,6 +1,6 @@
 import type { SigningKey } from '../keys/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Reference } from '../oci/index.ts'
-import { appendSignature, type Pause, putMissing } from './append-signature.ts'
+import { appendSignature, type Pause, putBytes } from './append-signature.ts'
 import { signatureTag } from './cosign-format.ts'
 import { cosignRepositoryName, encodePayload } from './payload.ts'
 import { readSignatureManifest, signatureLayers } from './read-attachments.ts'
@@ -69,12 +69,12 @@ async function prepare(
 ): Promise<Manifest | undefined> {
   const [base] = await Promise.all([
     readSignatureManifest(store, digest, signal),
-    putMissing(store, payload, signal),
+    putBytes(store, payload, signal),
   ])
   const layers = base === undefined ? [] : signatureLayers(base, store.name)
   // Where the payload is there already, the signature may be too.
   if (!layers.some((layer) => isPayloadLayer(layer, payload))) {
-    await putMissing(store, appendLayers(base, [encodeLayer(payload, new Uint8Array())]).config, signal)
+    await putBytes(store, appendLayers(base, [encodeLayer(payload, new Uint8Array())]).config, signal)
   }
   return base
 }
