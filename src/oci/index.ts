@@ -15,6 +15,7 @@ export {
   parseDigest,
 } from './digest.ts'
 export { type LayoutImage, openLayout } from './layout.ts'
+export { type ImageLocation, parseLocation, type Transport } from './location.ts'
 export {
   type Descriptor,
   type ImageManifest,
@@ -37,5 +38,11 @@ export {
 } from './reference.ts'
 export { type ManifestHead, openRegistry, RegistryClient } from './registry-client.ts'
 export type { RegistryOptions } from './registry-transport.ts'
-export type { ImageDestination, ImageSource } from './store.ts'
+export type {
+  BlobOutcome,
+  DestinationRules,
+  ImageDestination,
+  ImageSource,
+  StagedDestination,
+} from './store.ts'
 export { verifiedStream } from './verified-stream.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CosignetError, encodeUtf8 } from '../core/index.ts'
 import { digestOf } from './digest.ts'
-import { type Manifest, MEDIA_TYPES, parseManifest } from './manifest.ts'
+import { MANIFEST_MEDIA_TYPES, type Manifest, MEDIA_TYPES, parseManifest } from './manifest.ts'
 import { pushImage } from './push-image.ts'
 import type { ImageDestination, ImageSource } from './store.ts'
 
@@ -48,6 +48,7 @@ function destination(failOn?: string): ImageDestination & { stored: string[]; mo
   let running = 0
   const made = {
     name: 'the destination',
+    rules: { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true },
     stored: [] as string[],
     most: 0,
     putBlob: async ({ digest }: { digest: string }) => {
@@ -57,6 +58,7 @@ function destination(failOn?: string): ImageDestination & { stored: string[]; mo
       running -= 1
       if (digest === failOn) throw new CosignetError('FORBIDDEN', 'No.')
       made.stored.push(digest)
+      return 'written' as const
     },
     putManifest: async ({ digest }: { digest: string }, options?: { tag?: string }) => {
       made.stored.push(options?.tag === undefined ? digest : `${options.tag}=${digest}`)

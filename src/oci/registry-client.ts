@@ -7,7 +7,7 @@ import { uploadBlob } from './registry-blobs.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
 import { listReferrers } from './registry-referrers.ts'
 import { type RegistryOptions, RegistryTransport } from './registry-transport.ts'
-import type { ImageDestination, ImageSource } from './store.ts'
+import type { BlobOutcome, DestinationRules, ImageDestination, ImageSource } from './store.ts'
 import { verifiedStream } from './verified-stream.ts'
 
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
@@ -27,6 +27,7 @@ export interface ManifestHead {
  */
 export class RegistryClient implements ImageSource, ImageDestination {
   readonly name: string
+  readonly rules: DestinationRules = { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true }
   readonly #transport: RegistryTransport
 
   /** @throws INVALID_REFERENCE */
@@ -134,9 +135,10 @@ export class RegistryClient implements ImageSource, ImageDestination {
     descriptor: Pick<Descriptor, 'digest' | 'size'>,
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
     signal?: AbortSignal,
-  ): Promise<void> {
-    if (await this.#hasBlob(descriptor.digest, signal)) return
+  ): Promise<BlobOutcome> {
+    if (await this.#hasBlob(descriptor.digest, signal)) return 'present'
     await uploadBlob(this.#transport, descriptor, content, this.#describe('blob', descriptor.digest), signal)
+    return 'written'
   }
 
   async putManifest(
