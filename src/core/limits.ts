@@ -23,10 +23,24 @@ export const LIMITS = {
   indexEntries: 1000,
   /** Referrers of one image that are read, over all pages. */
   referrers: 1000,
+  /** Manifests in a layout that refer to others, together. */
+  referrersBytes: 64 * MiB,
+  /** Blobs of a layout that are searched for referrers which its index does not list. */
+  unlistedBlobs: 10_000,
   /** A blob of any other kind: the most that a digest is computed over. */
   blobBytes: 64 * 1024 * MiB,
   /** Bytes that one layer may unpack to (against decompression bombs). */
   unpackedLayerBytes: 256 * 1024 * MiB,
+  /** Entries in the layers of a base image, whose files and folders a build looks through. */
+  baseEntries: 2_000_000,
+  /** A Dockerfile, or the file that says what of its context is left out. */
+  dockerfileBytes: 1 * MiB,
+  /** Characters that the variables in one word of a Dockerfile expand to. */
+  dockerfileWord: 64 * KiB,
+  /** Members of one tar archive that are indexed. */
+  archiveMembers: 100_000,
+  /** A header of a tar archive that extends another: pax records or a long name (Go's archive/tar takes as much). */
+  archiveHeaderBytes: 1 * MiB,
   /** A JSON document that is not a manifest: token answers, referrers, tag lists, KBS answers. */
   jsonBytes: 4 * MiB,
   /** Nesting of a JSON document; what serde_json, which the guest reads with, takes. */
@@ -35,6 +49,8 @@ export const LIMITS = {
   errorBodyBytes: 8 * KiB,
   /** Policy file. */
   policyBytes: 4 * MiB,
+  /** A registries.conf. */
+  registriesConfBytes: 1 * MiB,
   /** A file of certificates of authorities; a system's whole store has some 250 KiB. */
   certificatesBytes: 4 * MiB,
   /** Key file, public or private. */
@@ -73,6 +89,10 @@ export const LIMITS = {
   serverConnections: 1024,
   /** Unfinished uploads that the registry keeps; a new one takes the place of the longest untouched. */
   registryUploads: 256,
+  /** Blobs of which the registry remembers a repository to mount them from. */
+  registryBlobHomes: 10_000,
+  /** Tags that one push of a manifest may set. */
+  registryPushTags: 100,
   /** Entries in one page of tags or referrers that the registry answers. */
   registryPage: 1000,
 } as const
