@@ -13,6 +13,7 @@ export const MEDIA_TYPES = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerIndex: 'application/vnd.docker.distribution.manifest.list.v2+json',
   dockerConfig: 'application/vnd.docker.container.image.v1+json',
+  dockerLayer: 'application/vnd.docker.image.rootfs.diff.tar',
   dockerLayerGzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
 } as const
 
@@ -43,6 +44,8 @@ export interface Descriptor {
   readonly annotations?: Readonly<Record<string, string>>
   readonly platform?: Platform
   readonly artifactType?: string
+  /** Where else the content may be had. Nothing here fetches from there. */
+  readonly urls?: readonly string[]
 }
 
 export interface ImageManifest {
@@ -203,7 +206,7 @@ class FieldReader {
     const size = object['size']
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
       this.fail(`${field}.size is not a size in bytes`)
-    const { annotations, platform, artifactType } = object
+    const { annotations, platform, artifactType, urls } = object
     return {
       mediaType: this.string(object['mediaType'], `${field}.mediaType`),
       digest,
@@ -217,6 +220,13 @@ class FieldReader {
       ...(artifactType === undefined
         ? {}
         : { artifactType: this.string(artifactType, `${field}.artifactType`) }),
+      ...(urls === undefined || urls === null
+        ? {}
+        : {
+            urls: this.array(urls, `${field}.urls`, LIMITS.layers).map((url) =>
+              this.string(url, `${field}.urls`),
+            ),
+          }),
     }
   }
 

@@ -45,6 +45,8 @@ export type BlobOutcome = 'written' | 'present' | 'mounted'
 export interface DestinationRules {
   /** Media types of manifests that it takes. Among those of a kind, the first is what others are converted to. */
   readonly manifests: readonly string[]
+  /** Format that images get here where no signature and no wish of the caller's binds them to their digest. */
+  readonly prefers?: 'oci' | 'v2s2'
   /** Whether it keeps tags and referrers beside the image (signatures, SBOMs, attestations). */
   readonly attached: boolean
   /** Whether a copy compresses plain layers for it, where the manifest is not anybody's yet. */

@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { CosignetError, isCosignetError } from '../core/index.ts'
-import { type SigningKey, verifySignature } from '../keys/index.ts'
 import {
   type Digest,
   digestOf,
@@ -9,16 +8,8 @@ import {
   type ImageSource,
   type Manifest,
 } from '../oci/index.ts'
-import { COSIGN } from './cosign-format.ts'
-import { readSignatureManifest, signatureLayers } from './read-attachments.ts'
-import {
-  appendLayers,
-  encodeLayer,
-  isPayloadLayer,
-  type LayerJson,
-  layersOf,
-  type SignatureImage,
-} from './signature-image.ts'
+import { readTagged } from './read-attachments.ts'
+import { appendLayers, type LayerJson, layersOf, type SignatureImage } from './signature-image.ts'
 
 /** Waits before another look at what others write. */
 export type Pause = (milliseconds: number, signal: AbortSignal) => Promise<void>
@@ -26,13 +17,12 @@ export type Pause = (milliseconds: number, signal: AbortSignal) => Promise<void>
 export interface AppendJob {
   readonly store: ImageSource & ImageDestination
   readonly tag: string
-  /** Of the signed image. */
-  readonly digest: Digest
-  /** Stored already. */
-  readonly payload: Uint8Array
-  readonly key: SigningKey
+  /** To be there at the end; their blobs are stored already. */
+  readonly layers: readonly LayerJson[]
+  /** Whether a manifest has what `layer` would add to it. */
+  readonly has: (manifest: Manifest, layer: LayerJson) => boolean
   readonly signal: AbortSignal
-  readonly pause?: Pause
+  readonly pause?: Pause | undefined
 }
 
 /** Looks and writes, together, after which it gives up; ten concurrent writers need about ten. */
@@ -42,30 +32,30 @@ const ROUNDS_MAX = 40
 const REFUSALS_MAX = 3
 
 /**
- * Adds one signature to a signature image, whoever else writes there. It writes only over the manifest that it read
+ * Adds signatures to a signature image, whoever else writes there. It writes only over the manifest that it read
  * (If-Match); and because most registries ignore that condition, it looks again right before the write and, once a
  * write that was under way at the same time must have ended, after it, and puts back every layer that it ever saw and
  * that a concurrent writer lost.
  *
  * Where the registry takes no care, a writer that is slower than this guess can still lose a signature.
  * @param base the signature image as it was read; undefined if there was none.
+ * @returns whether anything was written, and the digest of the signature image.
  * @throws CONFLICT if others keep writing; TOO_LARGE, INVALID_SIGNATURE, and what the store throws.
  */
-export async function appendSignature(
+export async function appendSignatures(
   job: AppendJob,
   base: Manifest | undefined,
-): Promise<{ alreadySigned: boolean; signatureDigest: Digest }> {
-  const { key, payload, signal, pause = wait } = job
-  const own = encodeLayer(payload, key.sign(payload))
+): Promise<{ written: boolean; digest: Digest }> {
+  const { signal, pause = wait } = job
   const seen = new Set<LayerJson>()
   let current = base
   let written = false
   let contended = false
   let refusals = 0
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const missing = missingLayers(job, current, seen, own)
+    const missing = missingLayers(job, current, seen)
     if (current !== undefined && missing.length === 0) {
-      if (!contended) return { alreadySigned: !written, signatureDigest: current.digest }
+      if (!contended) return { written, digest: current.digest }
       // Somebody writes at the same time: what stands now may be lost yet.
       contended = false
       await pause(randomDelay(round), signal)
@@ -83,12 +73,12 @@ export async function appendSignature(
       // Who looked before this write landed needs about as long as it took to land on it.
       await pause(done ? performance.now() - started : randomDelay(round), signal)
     }
-    current = await readSignatureManifest(job.store, job.digest, signal)
+    current = await readTagged(job.store, job.tag, signal)
   }
   throw new CosignetError(
     'CONFLICT',
     `The signature cannot be added to ${job.store.name}:${job.tag}: others keep writing there.`,
-    { hint: 'Sign again when they have finished.' },
+    { hint: 'Try again when they have finished.' },
   )
 }
 
@@ -101,36 +91,26 @@ export async function putBytes(
   await store.putBlob({ digest: digestOf(bytes), size: bytes.byteLength }, bytes, signal)
 }
 
-/** What must be appended to the signature image: layers that were there, and ours unless the key's signature is. */
+/** What must be appended to the signature image: layers that were there, and ours unless the image has them. */
 function missingLayers(
-  job: AppendJob,
+  { layers, has }: AppendJob,
   current: Manifest | undefined,
   seen: Set<LayerJson>,
-  own: LayerJson,
 ): readonly LayerJson[] {
   const present = new Set(current === undefined ? [] : layersOf(current))
   for (const layer of present) seen.add(layer)
-  const lost = [...seen].filter((layer) => !present.has(layer) && layer !== own)
-  return current !== undefined && isSigned(job, current) ? lost : [...lost, own]
-}
-
-/** Whether a signature of the key over this payload is there; cosign looks for a duplicate in the same way. */
-function isSigned({ store, payload, key }: AppendJob, manifest: Manifest): boolean {
-  return signatureLayers(manifest, store.name).some((layer) => {
-    const signature = layer.annotations?.[COSIGN.signature]
-    if (signature === undefined || !isPayloadLayer(layer, payload)) return false
-    return verifySignature(key.publicKey, payload, Buffer.from(signature, 'base64'))
-  })
+  const lost = [...seen].filter((layer) => !present.has(layer) && !layers.includes(layer))
+  return [...lost, ...layers.filter((layer) => current === undefined || !has(current, layer))]
 }
 
 /** Moves the tag from `current` to `next`; false if another has moved it. @throws CONFLICT if one does right then. */
 async function writeOver(
-  { store, tag, digest, signal }: AppendJob,
+  { store, tag, signal }: AppendJob,
   current: Manifest | undefined,
   next: SignatureImage,
 ): Promise<boolean> {
   await putBytes(store, next.config, signal)
-  const latest = await readSignatureManifest(store, digest, signal)
+  const latest = await readTagged(store, tag, signal)
   if (latest?.digest !== current?.digest) return false
   await store.putManifest(next.manifest, { tag, ifMatch: current?.digest ?? null, signal })
   return true

@@ -5,6 +5,7 @@
  */
 export { listBundleReferrers } from './bundle-referrers.ts'
 export { COSIGN, signatureTag } from './cosign-format.ts'
+export { mergeSignatures } from './merge-signatures.ts'
 export {
   cosignRepositoryName,
   encodePayload,
@@ -15,6 +16,8 @@ export {
 } from './payload.ts'
 export { type Attachments, readAttachments, type UntrustedAttachment } from './read-attachments.ts'
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
+export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
+export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'
 export {
   type AttachmentFailure,
   type AttachmentRules,

@@ -38,27 +38,36 @@ export async function readAttachments(
   digest: Digest,
   signal?: AbortSignal,
 ): Promise<Attachments | undefined> {
-  const manifest = await readSignatureManifest(source, digest, signal)
+  const manifest = await readTagged(source, signatureTag(digest), signal)
   if (manifest === undefined) return undefined
-  const layers = signatureLayers(manifest, source.name)
-  const payloads = await fetchPayloads(source, layers, signal)
-  return {
-    manifest,
-    attachments: layers.flatMap((descriptor) => {
-      const payload = payloads.get(descriptor.digest)
-      return payload === undefined ? [] : [toAttachment(descriptor, payload)]
-    }),
-  }
+  return { manifest, attachments: await readAttachmentsOf(source, manifest, signal) }
 }
 
-/** Reads the manifest at the signature tag; undefined if there is none. */
-export async function readSignatureManifest(
+/**
+ * Reads the signatures of a signature image.
+ * @throws as `readAttachments`
+ */
+export async function readAttachmentsOf(
   source: ImageSource,
-  digest: Digest,
+  manifest: Manifest,
+  signal?: AbortSignal,
+): Promise<readonly UntrustedAttachment[]> {
+  const layers = signatureLayers(manifest, source.name)
+  const payloads = await fetchPayloads(source, layers, signal)
+  return layers.flatMap((descriptor) => {
+    const payload = payloads.get(descriptor.digest)
+    return payload === undefined ? [] : [toAttachment(descriptor, payload)]
+  })
+}
+
+/** Reads the manifest at a tag; undefined if there is none. */
+export async function readTagged(
+  source: ImageSource,
+  tag: string,
   signal?: AbortSignal,
 ): Promise<Manifest | undefined> {
   try {
-    return await source.getManifest(signatureTag(digest), signal)
+    return await source.getManifest(tag, signal)
   } catch (error) {
     if (isCosignetError(error, 'NOT_FOUND')) return undefined
     throw error

@@ -1,9 +1,9 @@
-import type { SigningKey } from '../keys/index.ts'
+import { type SigningKey, verifySignature } from '../keys/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Reference } from '../oci/index.ts'
-import { appendSignature, type Pause, putBytes } from './append-signature.ts'
-import { signatureTag } from './cosign-format.ts'
+import { appendSignatures, type Pause, putBytes } from './append-signature.ts'
+import { COSIGN, signatureTag } from './cosign-format.ts'
 import { cosignRepositoryName, encodePayload } from './payload.ts'
-import { readSignatureManifest, signatureLayers } from './read-attachments.ts'
+import { readTagged, signatureLayers } from './read-attachments.ts'
 import { appendLayers, encodeLayer, isPayloadLayer } from './signature-image.ts'
 
 export interface SignDigestOptions {
@@ -34,7 +34,7 @@ export interface SignedDigest {
 
 /**
  * Signs an image and appends the signature to its signature image, byte for byte as cosign does, without losing a
- * signature that is there, see `appendSignature`. Blobs are stored before the key is ready; the tag moves last.
+ * signature that is there, see `appendSignatures`. Blobs are stored before the key is ready; the tag moves last.
  * @throws INVALID_SIGNATURE if the signature tag holds an index; TOO_LARGE beyond the number of signatures that is
  * read; CONFLICT if others keep writing; UNSUPPORTED for a SHA-512 digest; what the key's promise and the store throw.
  */
@@ -50,9 +50,11 @@ export async function signDigest(options: SignDigestOptions): Promise<SignedDige
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
   try {
-    const [key, base] = await Promise.all([options.key, prepare(store, digest, payload, signal)])
-    const job = { store, tag, digest, payload, key, signal, ...(pause === undefined ? {} : { pause }) }
-    return { ...(await appendSignature(job, base)), tag, payload }
+    const [key, base] = await Promise.all([options.key, prepare(store, tag, payload, signal)])
+    const layers = [encodeLayer(payload, key.sign(payload))]
+    const has = (manifest: Manifest): boolean => isSigned(store, manifest, key, payload)
+    const appended = await appendSignatures({ store, tag, layers, has, signal, pause }, base)
+    return { alreadySigned: !appended.written, signatureDigest: appended.digest, tag, payload }
   } catch (error) {
     // A wrong password must not leave an upload running.
     failed.abort()
@@ -63,18 +65,24 @@ export async function signDigest(options: SignDigestOptions): Promise<SignedDige
 /** Reads the signature image and stores the blobs of its successor, none of which depends on the signature. */
 async function prepare(
   store: ImageSource & ImageDestination,
-  digest: Digest,
+  tag: string,
   payload: Uint8Array,
   signal: AbortSignal,
 ): Promise<Manifest | undefined> {
-  const [base] = await Promise.all([
-    readSignatureManifest(store, digest, signal),
-    putBytes(store, payload, signal),
-  ])
+  const [base] = await Promise.all([readTagged(store, tag, signal), putBytes(store, payload, signal)])
   const layers = base === undefined ? [] : signatureLayers(base, store.name)
   // Where the payload is there already, the signature may be too.
   if (!layers.some((layer) => isPayloadLayer(layer, payload))) {
     await putBytes(store, appendLayers(base, [encodeLayer(payload, new Uint8Array())]).config, signal)
   }
   return base
+}
+
+/** Whether a signature of the key over this payload is there; cosign looks for a duplicate in the same way. */
+function isSigned(store: ImageSource, manifest: Manifest, key: SigningKey, payload: Uint8Array): boolean {
+  return signatureLayers(manifest, store.name).some((layer) => {
+    const signature = layer.annotations?.[COSIGN.signature]
+    if (signature === undefined || !isPayloadLayer(layer, payload)) return false
+    return verifySignature(key.publicKey, payload, Buffer.from(signature, 'base64'))
+  })
 }

@@ -21,9 +21,23 @@ export type LayerJson = string
 
 /** Writes the descriptor of a payload with its signature, byte for byte as cosign does. */
 export function encodeLayer(payload: Uint8Array, signature: Uint8Array): LayerJson {
+  const annotations = { [COSIGN.signature]: Buffer.from(signature).toString('base64') }
+  return encodeAnnotatedLayer(COSIGN.payloadMediaType, payload, annotations)
+}
+
+/** Writes the descriptor of a layer as cosign does; Go sorts the annotations. */
+export function encodeAnnotatedLayer(
+  mediaType: string,
+  payload: Uint8Array,
+  annotations: Readonly<Record<string, string>>,
+): LayerJson {
+  const sorted = Object.entries(annotations).sort(([a], [b]) =>
+    Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  )
+  const members = sorted.map(([key, value]) => `${encodeGoString(key)}:${encodeGoString(value)}`)
   return (
-    `{"mediaType":${encodeGoString(COSIGN.payloadMediaType)},"size":${payload.byteLength},"digest":"${digestOf(payload)}",` +
-    `"annotations":{"${COSIGN.signature}":"${Buffer.from(signature).toString('base64')}"}}`
+    `{"mediaType":${encodeGoString(mediaType)},"size":${payload.byteLength},"digest":"${digestOf(payload)}",` +
+    `"annotations":{${members.join(',')}}}`
   )
 }
 

@@ -1,0 +1,268 @@
+import { CosignetError, LIMITS } from '../core/index.ts'
+import type { Digest, ImageDestination, ImageSource, Manifest, Platform } from '../oci/index.ts'
+import type { Verdict } from '../policy/index.ts'
+import { type Attached, findAttached } from './attached.ts'
+import { type CompressedLayers, compressLayers } from './compress-layers.ts'
+import { convertImage } from './convert-image.ts'
+import type { ImageFormat } from './convert-manifest.ts'
+import { type BlobCounts, type BlobToCopy, blobsOf, copyBlobs } from './copy-blobs.ts'
+import type { CopyEvent } from './events.ts'
+import { goesToFiles, putAttached } from './put-attached.ts'
+import { readImage, type SelectedImage } from './read-image.ts'
+import { type SignedSource, withSignatureTags } from './signature-tags.ts'
+
+/** Where a copy goes: opened, and nothing changed yet. */
+export interface CopyTarget {
+  readonly destination: ImageDestination
+  /** The same place for reading, where signatures that are there must be kept: a registry. */
+  readonly readable?: ImageSource & ImageDestination
+  /** Name of the image there; undefined to store it under its digest alone. */
+  readonly tag: string | undefined
+  /** The digest that the name at the destination demands. */
+  readonly digest?: Digest
+  /** Gives everything its final name. */
+  commit(signal?: AbortSignal): Promise<void>
+  /** Drops what was stored, so far as it has no name yet. */
+  abort(): Promise<void>
+}
+
+/** An image about to be copied, for the policy. */
+export interface ImageToCopy {
+  readonly manifestDigest: Digest
+  /** The index through which it was found. */
+  readonly indexDigest?: Digest
+}
+
+export interface CopyOptions {
+  readonly source: ImageSource
+  /** Tag or digest in the source. */
+  readonly from: string | Digest
+  /** Called once the policy has agreed. */
+  readonly openTarget: () => Promise<CopyTarget>
+  /** Every image of an index with the index itself, or the one for a platform. */
+  readonly select: 'all' | Platform
+  /** Judges each image before the destination is opened. Default: none is judged. */
+  readonly judge?: (source: ImageSource, image: ImageToCopy) => Promise<Verdict>
+  /** Whether what refers to the image goes with it: signatures, attestations, SBOMs. */
+  readonly attached: boolean
+  /** Default: as it is, where the destination takes that. */
+  readonly format?: ImageFormat
+  /** Fail where the destination would need other digests. */
+  readonly preserveDigests: boolean
+  /** Where temporary files may be made. */
+  readonly temporaryFolder: string
+  readonly onEvent?: (event: CopyEvent) => void
+  readonly signal?: AbortSignal
+}
+
+export interface CopiedImage {
+  readonly outcome: 'copied'
+  /** What the name at the destination stands for. */
+  readonly digest: Digest
+  /** Digests at the destination of all manifests of the image, `digest` last. */
+  readonly manifests: readonly Digest[]
+  readonly blobs: BlobCounts
+  /** What went with it. */
+  readonly attached: readonly AttachedName[]
+  /** What refers to the index out of which one image was copied, and so stayed behind. */
+  readonly left: readonly AttachedName[]
+}
+
+export interface AttachedName {
+  readonly subject: Digest
+  readonly digest: Digest
+  readonly tag?: string
+}
+
+/** The policy says no: nothing was touched. */
+export interface RefusedImage {
+  readonly outcome: 'denied'
+  /** One an image, the denied among them. */
+  readonly verdicts: readonly Verdict[]
+}
+
+/**
+ * Copies an image with all that refers to it. First everything is read and judged that a decision needs; then blobs
+ * go, then manifests, then signatures and other attachments; the name at the destination moves last, so that it never
+ * stands for an image that is not whole or not signed yet. Digests stay as they are unless the destination cannot
+ * hold the image so, or another format is asked for; an image to which a signature is bound is then refused.
+ * @throws NOT_FOUND, UNSUPPORTED (what the destination cannot hold), DIGEST_MISMATCH, TOO_LARGE, ABORTED, and what
+ * source, destination and policy throw
+ */
+export async function copyImage(options: CopyOptions): Promise<CopiedImage | RefusedImage> {
+  const { from, select, signal } = options
+  const source = withSignatureTags(options.source)
+  const image = await readImage(source, from, select, signal)
+  const verdicts = await judgeImages(options, source, image)
+  if (verdicts.some(({ outcome }) => outcome === 'denied')) return { outcome: 'denied', verdicts }
+  const attached = await readAttached(options, source, image)
+  const target = await options.openTarget()
+  try {
+    const copied = await copyTo(options, source, target, image, attached)
+    await target.commit(signal)
+    return copied
+  } catch (error) {
+    await target.abort()
+    throw error
+  }
+}
+
+async function judgeImages(
+  { judge }: CopyOptions,
+  source: ImageSource,
+  image: SelectedImage,
+): Promise<readonly Verdict[]> {
+  if (judge === undefined) return []
+  const index = image.index ?? (image.root.content.kind === 'index' ? image.root : undefined)
+  const verdicts: Verdict[] = []
+  for (const { content, digest } of image.manifests) {
+    if (content.kind === 'index') continue
+    const indexDigest = index === undefined ? {} : { indexDigest: index.digest }
+    verdicts.push(await judge(source, { manifestDigest: digest, ...indexDigest }))
+  }
+  return verdicts
+}
+
+/** What refers to the image, and what stays behind because it refers to the whole index. */
+interface FoundAttached {
+  readonly attached: readonly Attached[]
+  /** OpenPGP signatures in files, by the manifest that they are beside. */
+  readonly openPgp: ReadonlyMap<Digest, readonly Uint8Array[]>
+  readonly left: readonly Attached[]
+}
+
+async function readAttached(
+  { attached, signal }: CopyOptions,
+  source: SignedSource,
+  image: SelectedImage,
+): Promise<FoundAttached> {
+  if (!attached || source.makesManifests === true) return { attached: [], openPgp: new Map(), left: [] }
+  const digests = image.manifests.map(({ digest }) => digest)
+  const openPgp = new Map<Digest, readonly Uint8Array[]>()
+  for (const digest of digests) {
+    const signatures = await source.listOpenPgp(digest)
+    if (signatures.length > 0) openPgp.set(digest, signatures)
+  }
+  return {
+    attached: await findAttached(source, digests, signal),
+    openPgp,
+    left: image.index === undefined ? [] : await findAttached(source, [image.index.digest], signal),
+  }
+}
+
+async function copyTo(
+  options: CopyOptions,
+  source: SignedSource,
+  target: CopyTarget,
+  image: SelectedImage,
+  found: FoundAttached,
+): Promise<CopiedImage> {
+  const { onEvent = () => undefined, signal } = options
+  const { destination } = target
+  refuseAttached(destination, found)
+  const compressed =
+    source.makesManifests === true && destination.rules.compressed
+      ? await compressLayers(source, image.manifests, options.temporaryFolder, signal)
+      : undefined
+  try {
+    const converted = convertImage(image.manifests, {
+      rules: destination.rules,
+      name: destination.name,
+      format: options.format,
+      bound: boundBy(options, target, found),
+      replaced: compressed?.replaced ?? new Map(),
+    })
+    const root = lastOf(converted)
+    if (target.digest !== undefined && target.digest !== root.digest) throw otherDigest(target, root)
+    const blobs = await copyBlobs(
+      source,
+      destination,
+      blobsToCopy(converted, found, destination, compressed),
+      onEvent,
+      signal,
+    )
+    const withSignal = signal === undefined ? {} : { signal }
+    for (const manifest of converted) {
+      if (manifest !== root) await destination.putManifest(manifest, withSignal)
+      if (manifest !== root) onEvent({ kind: 'manifest', digest: manifest.digest })
+    }
+    await putAttached(source, target, found, onEvent, signal)
+    const named = target.tag === undefined ? {} : { tag: target.tag }
+    await destination.putManifest(root, { ...withSignal, ...named })
+    onEvent({ kind: 'manifest', digest: root.digest, ...named })
+    return {
+      outcome: 'copied',
+      digest: root.digest,
+      manifests: converted.map(({ digest }) => digest),
+      blobs,
+      attached: found.attached.map(nameOf),
+      left: found.left.map(nameOf),
+    }
+  } finally {
+    await compressed?.close()
+  }
+}
+
+/** Why the digest must stay; undefined if nothing demands it. */
+function boundBy(
+  { preserveDigests }: CopyOptions,
+  target: CopyTarget,
+  found: FoundAttached,
+): string | undefined {
+  if (found.attached.length + found.openPgp.size > 0)
+    return 'signatures or other referrers hang at its digest'
+  if (preserveDigests) return '--preserve-digests is given'
+  return target.digest === undefined ? undefined : 'the destination is named by a digest'
+}
+
+/** What could not go along is not left out unasked. */
+function refuseAttached({ name, rules, putSignatures }: ImageDestination, found: FoundAttached): void {
+  const what =
+    found.attached.length > 0 && !rules.attached
+      ? `${found.attached.length} signature(s) or other referrers`
+      : found.openPgp.size > 0 && putSignatures === undefined
+        ? 'OpenPGP signatures'
+        : undefined
+  if (what === undefined) return
+  throw new CosignetError('UNSUPPORTED', `${name} cannot hold the ${what} of the image.`, {
+    hint: 'Copy to a registry, an OCI layout or dir:, or copy the image alone with --remove-signatures.',
+  })
+}
+
+function blobsToCopy(
+  manifests: readonly Manifest[],
+  { attached }: FoundAttached,
+  destination: ImageDestination,
+  compressed: CompressedLayers | undefined,
+): readonly BlobToCopy[] {
+  const own = blobsOf(manifests, 'image').map((blob) => {
+    const open = compressed?.open(blob.digest)
+    return open === undefined ? blob : { ...blob, open }
+  })
+  const beside = attached.filter((one) => !goesToFiles(one, destination)).flatMap((one) => one.manifests)
+  const known = new Set(own.map(({ digest }) => digest))
+  const blobs = [...own, ...blobsOf(beside, 'attached').filter(({ digest }) => !known.has(digest))]
+  const tooLarge = blobs.find(({ size }) => size > LIMITS.blobBytes)
+  if (tooLarge === undefined) return blobs
+  throw new CosignetError(
+    'TOO_LARGE',
+    `The blob ${tooLarge.digest} has ${tooLarge.size} bytes, more than the limit of ${LIMITS.blobBytes}.`,
+  )
+}
+
+function lastOf(manifests: readonly Manifest[]): Manifest {
+  const last = manifests.at(-1)
+  if (last === undefined) throw new CosignetError('INTERNAL', 'An image has at least one manifest.')
+  return last
+}
+
+function otherDigest({ destination, digest }: CopyTarget, root: Manifest): CosignetError {
+  return new CosignetError(
+    'DIGEST_MISMATCH',
+    `${destination.name}@${digest} cannot be written: the image has the digest ${root.digest}.`,
+  )
+}
+
+function nameOf({ subject, manifest, tag }: Attached): AttachedName {
+  return { subject, digest: manifest.digest, ...(tag === undefined ? {} : { tag }) }
+}

@@ -1,0 +1,18 @@
+/**
+ * Copying images between registries, layouts, archives and daemons, with everything that refers to them: signatures,
+ * attestations, SBOMs. The policy is asked first and the name moves last.
+ */
+
+export type { ImageFormat } from './convert-manifest.ts'
+export type { BlobCounts } from './copy-blobs.ts'
+export {
+  type AttachedName,
+  type CopiedImage,
+  type CopyOptions,
+  type CopyTarget,
+  copyImage,
+  type ImageToCopy,
+  type RefusedImage,
+} from './copy-image.ts'
+export type { CopiedBlob, CopyEvent } from './events.ts'
+export { formatPlatform } from './platform.ts'
