@@ -1,44 +1,77 @@
 #!/bin/sh
-# Installs the real peers that the interop tests and the benchmarks run: cosign 3, cosign 2, skopeo, docker-registry,
-# gpg and openssl. They come from Debian's archives through the mirror that this machine's apt is set up with, are
-# checked by apt against the machine's own Debian keyring, and are unpacked beside the system: nothing is installed
-# into it, and no root is needed. Each runs with the C library of its own release.
+# Installs the real peers that the interop tests and the benchmarks run, and Debian's root file systems that they pack.
+# Most come from Debian's archives through the mirror that this machine's apt is set up with, are checked by apt against
+# the machine's own Debian keyring, and are unpacked beside the system: nothing is installed into it, and no root is
+# needed. Each runs with the C library of its own release. What Debian does not have is built by this machine's Go.
 #
 #   tools/install-peers.sh          into ${COSIGNET_PEERS:-${XDG_CACHE_HOME:-~/.cache}/cosignet/peers}
 #
-# Prints one line a peer: name, version, where it came from; the programs are <that folder>/bin/<name>.
-# Exit status: 0 all there; 1 something failed; 3 this machine has no Debian apt, so install by hand.
+# Prints one line a peer: name, version, where it came from; the programs are <that folder>/bin/<name>, the root file
+# systems <that folder>/rootfs/<architecture>.
+# Exit status: 0 all there; 1 something failed; 3 all there but for what needs a Debian apt or Go, which is named.
 set -eu
 
-peers='cosign3 cosign2 skopeo docker-registry gpg openssl'
+debian_peers='cosign3 cosign2 skopeo crane oras umoci podman docker-registry gpg openssl'
+go_peers='olareg oci-conformance'
+rootfs_architectures='amd64 arm64'
+# Small, with all that is hard to pack: programs that set user or group IDs, hard links, links to folders and beyond the
+# root, names beyond ASCII.
+rootfs_packages='base-files base-passwd bash ca-certificates coreutils dash grep gzip login mount ncurses-base passwd
+perl-base sed tar tzdata util-linux'
 cache=${COSIGNET_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/cosignet/peers}
-# The stamp is written last: without it, or with that of another version of this script, everything is done again.
-stamp=$cache/installed.txt
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
+# What was installed from where: the first line is the recipe. Each is written last: without it, or with that of another
+# version of this script, everything is done again.
+debian_stamp=$cache/debian.txt
+go_stamp=$cache/go.txt
 recipe="recipe $(cksum <"$0" | cut -d' ' -f1)"
 mark=$cache/.cosignet-peers
 
 main() {
-  if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" = "$recipe" ]; then
-    tail -n +2 "$stamp"
-    return
+  missing=
+  if ! is_current "$debian_stamp"; then
+    if repository=$(debian_repository); then install_from_debian; else look_for $debian_peers; fi
   fi
-  if ! repository=$(debian_repository); then
-    by_hand
-    return
+  if ! is_current "$go_stamp"; then
+    if command -v go >/dev/null; then install_with_go; else look_for $go_peers; fi
   fi
+  for stamp in "$debian_stamp" "$go_stamp"; do
+    ! is_current "$stamp" || tail -n +2 "$stamp"
+  done
+  [ -z "$missing" ] || by_hand $missing
+}
+
+is_current() {
+  [ -f "$1" ] && [ "$(head -n 1 "$1")" = "$recipe" ]
+}
+
+install_from_debian() {
   claim_cache
-  fetch sid cosign skopeo
+  fetch sid cosign skopeo crane oras umoci podman
   fetch trixie cosign docker-registry gpg gpg-agent openssl
+  for architecture in $rootfs_architectures; do
+    unpack "$cache/rootfs/$architecture" trixie "$architecture" $rootfs_packages
+  done
   mkdir -p "$cache/bin"
   wrap cosign3 sid cosign
   wrap cosign2 trixie cosign
-  wrap skopeo sid skopeo
+  for peer in skopeo crane oras umoci; do wrap "$peer" sid "$peer"; done
+  wrap_podman
   wrap docker-registry trixie docker-registry
   wrap_system gpg || wrap_gpg
   wrap_system openssl || wrap openssl trixie openssl
-  describe >"$stamp.new"
-  mv "$stamp.new" "$stamp"
-  tail -n +2 "$stamp"
+  describe >"$debian_stamp.new"
+  mv "$debian_stamp.new" "$debian_stamp"
+}
+
+install_with_go() {
+  mkdir -p "$cache/bin"
+  {
+    echo "$recipe"
+    build olareg github.com/olareg/olareg v0.1.2 cmd/olareg
+    build oci-conformance github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111
+  } >"$go_stamp.new"
+  mv "$go_stamp.new" "$go_stamp"
 }
 
 # The URI of the Debian archive, as apt itself reads its sources (one-line and deb822): the one that serves "main" of
@@ -56,43 +89,59 @@ os_release() {
   sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" /etc/os-release
 }
 
-# Without Debian's apt: content with what somebody put there, else says what to put there.
-by_hand() {
-  missing=
-  for peer in $peers; do
+# Content with what somebody put there by hand; what is not there is missing.
+look_for() {
+  for peer in "$@"; do
     if [ -x "$cache/bin/$peer" ]; then printf '%-16s (installed by hand)\n' "$peer"; else missing="$missing $peer"; fi
   done
-  [ -n "$missing" ] || return 0
-  cat >&2 <<EOF
-install-peers: this machine has no apt with a Debian archive, so install by hand:$missing.
-Put these programs, or links to them, into $cache/bin :
-  cosign3          cosign 3.1 (github.com/sigstore/cosign)
-  cosign2          cosign 2.5 or 2.6
-  skopeo           skopeo 1.22, built with gpgme (github.com/containers/skopeo)
-  docker-registry  distribution 2.8 (github.com/distribution/distribution, its "registry" program)
-  gpg              GnuPG 2.2 or later
-  openssl          OpenSSL 3
-EOF
+}
+
+# by_hand PEER...: says what to put there.
+by_hand() {
+  echo "install-peers: this machine has no apt with a Debian archive, or no Go; without them, these are missing:" >&2
+  for peer in "$@"; do
+    case $peer in
+    cosign3) what='cosign 3.1 (github.com/sigstore/cosign)' ;;
+    cosign2) what='cosign 2.5 or 2.6' ;;
+    skopeo) what='skopeo 1.22, built with gpgme (github.com/containers/skopeo)' ;;
+    crane) what='crane 0.20 (github.com/google/go-containerregistry)' ;;
+    oras) what='oras 1.3 (github.com/oras-project/oras)' ;;
+    umoci) what='umoci 0.6 (github.com/opencontainers/umoci)' ;;
+    podman) what='podman 5 (github.com/containers/podman), with conmon and crun beside it' ;;
+    docker-registry) what='distribution 2.8 (github.com/distribution/distribution, its "registry" program)' ;;
+    gpg) what='GnuPG 2.2 or later' ;;
+    openssl) what='OpenSSL 3' ;;
+    *) what='install Go 1.24 or later and run this again' ;;
+    esac
+    printf '  %-16s %s\n' "$peer" "$what" >&2
+  done
+  echo "Put these programs, or links to them, into $cache/bin." >&2
   exit 3
 }
 
 # Starts with an empty folder, and removes only what this script made: COSIGNET_PEERS may point anywhere.
 claim_cache() {
   mkdir -p "$cache"
-  cache=$(cd "$cache" && pwd)
   if [ ! -f "$mark" ] && [ -n "$(ls -A "$cache")" ]; then
     echo "install-peers: $cache holds files of something else; empty it or set COSIGNET_PEERS." >&2
     exit 1
   fi
   : >"$mark"
-  rm -rf "$stamp" "$cache/bin" "$cache/sid" "$cache/trixie"
+  rm -rf "$debian_stamp" "$go_stamp" "$cache/bin" "$cache/sid" "$cache/trixie" "$cache/rootfs"
 }
 
-# fetch SUITE PACKAGE...: unpacks the packages and all that they depend on into $cache/SUITE.
+# fetch SUITE PACKAGE...: unpacks programs and all that they depend on into $cache/SUITE, for this machine.
 fetch() {
   suite=$1
   shift
-  root=$cache/$suite
+  unpack "$cache/$suite" "$suite" "$(dpkg --print-architecture)" "$@"
+}
+
+# unpack ROOT SUITE ARCHITECTURE PACKAGE...: unpacks the packages and all that they depend on into ROOT; the versions of
+# those that were named go into ROOT.versions.
+unpack() {
+  root=$1 suite=$2 architecture=$3
+  shift 3
   apt=$root/.apt
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/state" "$apt/parts"
   : >"$apt/status"
@@ -105,6 +154,9 @@ fetch() {
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
 Dir::Etc::SourceList "$apt/sources.list";
 Dir::Etc::SourceParts "$apt/parts";
 Dir::Etc::Preferences "/dev/null";
@@ -135,7 +187,7 @@ EOF
   done
   for name in "$@"; do
     dpkg-deb --show --showformat '${Package} ${Version}\n' "$apt/cache/archives/${name}"_*.deb
-  done >"$root/versions.txt"
+  done >"$root.versions"
   rm -rf "$apt" "$root/usr/share/doc" "$root/usr/share/locale" "$root/usr/share/man"
 }
 
@@ -148,6 +200,36 @@ wrap() {
   libraries=$(dirname "$(find "$root/usr/lib" "$root/lib" -name libc.so.6 2>/dev/null | head -n 1)")
   [ -n "$loader" ] || { echo "install-peers: there is no loader in $root." >&2; exit 1; }
   write_program "$name" "'$loader' --library-path '$libraries' '$root/usr/bin/$program' $*"
+}
+
+# An unpacked podman must be told where its helpers are.
+wrap_podman() {
+  wrap conmon sid conmon
+  wrap crun sid crun
+  wrap podman-alone sid podman "--conmon '$cache/bin/conmon' --runtime '$cache/bin/crun'"
+  write_program podman "env CONTAINERS_HELPER_BINARY_DIR='$cache/sid/usr/lib/podman' '$cache/bin/podman-alone'"
+}
+
+# build NAME MODULE VERSION [FOLDER]: <cache>/bin/NAME is the program in that folder of the module, with the dependencies
+# that the module itself names, checked by Go against its checksum database. Prints the line for the stamp.
+build() {
+  name=$1 module=$2 version=$3 folder=${4-}
+  work=$cache/go
+  rm -rf "$work"
+  mkdir -p "$work"
+  (
+    cd "$work"
+    export GOFLAGS= GOWORK=off CGO_ENABLED=0
+    go mod init peers &&
+      go mod edit -require="$module@$version" &&
+      go build -mod=mod -trimpath -ldflags='-s -w' -o "$cache/bin/$name" "$module${folder:+/$folder}"
+  ) >"$cache/output.txt" 2>&1 || {
+    echo "install-peers: $(go version) could not build $name:" >&2
+    cat "$cache/output.txt" >&2
+    exit 1
+  }
+  rm -rf "$work" "$cache/output.txt"
+  printf '%-16s %s (built by Go)\n' "$name" "$version"
 }
 
 # The system's own program, where there is one.
@@ -170,10 +252,9 @@ write_program() {
 # The recipe, then a line a peer. Each is started once: one that does not run is found here and not in a test.
 describe() {
   echo "$recipe"
-  for peer in $peers; do
+  for peer in $debian_peers; do
     case $peer in
-    cosign*) set -- version ;;
-    openssl) set -- version ;;
+    cosign* | crane | oras | openssl) set -- version ;;
     *) set -- --version ;;
     esac
     "$cache/bin/$peer" "$@" >"$cache/output.txt" 2>&1 || {
@@ -191,11 +272,11 @@ origin() {
   case $1 in
   cosign3) package=cosign suite=sid ;;
   cosign2) package=cosign suite=trixie ;;
-  skopeo) package=skopeo suite=sid ;;
+  skopeo | crane | oras | umoci | podman) package=$1 suite=sid ;;
   *) package=$1 suite=trixie ;;
   esac
   if grep -q "$cache/$suite/" "$cache/bin/$1"; then
-    echo "$(sed -n "s/^$package //p" "$cache/$suite/versions.txt") (Debian $suite)"
+    echo "$(sed -n "s/^$package //p" "$cache/$suite.versions") (Debian $suite)"
   else
     echo "$(head -n 1 "$cache/output.txt" | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1) (this system)"
   fi

@@ -3,7 +3,19 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /** The real programs that tools/install-peers.sh installs. */
-export type PeerName = 'cosign3' | 'cosign2' | 'skopeo' | 'docker-registry' | 'gpg' | 'openssl'
+export type PeerName =
+  | 'cosign3'
+  | 'cosign2'
+  | 'skopeo'
+  | 'crane'
+  | 'oras'
+  | 'umoci'
+  | 'podman'
+  | 'docker-registry'
+  | 'olareg'
+  | 'oci-conformance'
+  | 'gpg'
+  | 'openssl'
 
 /** Where tools/install-peers.sh put them. */
 export function peersFolder(): string {
