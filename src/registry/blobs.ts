@@ -10,6 +10,7 @@ export async function getBlob(exchange: Exchange): Promise<Response> {
   const digest = digestOfPath(exchange)
   const size = await storage.blobSize(repository, digest)
   if (size === undefined) throw unknownBlob(digest)
+  exchange.homes.remember(digest, repository)
   const headers = {
     'content-type': 'application/octet-stream',
     'docker-content-digest': digest,
@@ -42,7 +43,7 @@ function unknownBlob(digest: Digest): Error {
   return refusal('BLOB_UNKNOWN', `The blob ${digest} is not here.`)
 }
 
-/** The one range that is asked for; a header that is not of that form is ignored, as RFC 9110 allows. */
+/** The one range that is asked for; a header that is not of that form is ignored (RFC 9110, section 14.2). */
 function readRange(request: Request, size: number): ByteRange | undefined {
   const match = /^bytes=(?:(\d{1,15})-(\d{1,15})?|-(\d{1,15}))$/.exec(request.headers.get('range') ?? '')
   if (match === null) return undefined
@@ -51,8 +52,8 @@ function readRange(request: Request, size: number): ByteRange | undefined {
     suffix === undefined
       ? { first: Number(first), last: Math.min(Number(last ?? size - 1), size - 1) }
       : { first: Math.max(size - Number(suffix), 0), last: size - 1 }
-  if (last !== undefined && Number(last) < Number(first)) return undefined
-  if (range.first >= size || suffix === '0') {
+  const backwards = last !== undefined && Number(last) < Number(first)
+  if (backwards || range.first >= size || suffix === '0') {
     throw refusal('RANGE_INVALID', `The blob has ${size} bytes.`, {
       headers: { 'content-range': `bytes */${size}` },
     })

@@ -1,9 +1,11 @@
 import { type Digest, parseDigest } from '../oci/index.ts'
+import type { BlobHomes } from './blob-homes.ts'
 import type { RegistryStorage } from './storage.ts'
 
 /** One request to one repository. */
 export interface Exchange {
   readonly storage: RegistryStorage
+  readonly homes: BlobHomes
   readonly request: Request
   readonly query: URLSearchParams
   /** Validated. */

@@ -32,18 +32,21 @@ export async function getManifest(exchange: Exchange): Promise<Response> {
 }
 
 /**
- * PUT of a manifest by tag or digest. It is taken if it can be read in one way only, has the digest, and all that it
- * names is here, except its subject. Of many requests that move a tag on the same If-Match, one does.
+ * PUT of a manifest by tag, or by digest with any tags to set beside it (distribution-spec 1.2, "Pushing Manifests").
+ * It is taken if it can be read in one way only, has the digest, and all that it names is here in the size that it
+ * says, except its subject. Of many requests that move a tag on the same If-Match, one does; the condition of a push
+ * by digest is on the manifest, not on its tags.
  */
 export async function putManifest(exchange: Exchange): Promise<Response> {
   const { storage, repository, request, untrustedTail: reference } = exchange
   const manifest = await receiveManifest(request)
   const digest = digestFor(reference, manifest)
+  const tags = isDigest(reference) ? tagsOfQuery(exchange) : [reference]
   const { subject } = manifest.content
   await checkPreconditions(exchange)
   await checkParts(exchange, manifest)
   await storage.putManifest(repository, digest, manifest, subject?.digest)
-  if (!isDigest(reference)) await moveTag(exchange, digest)
+  for (const tag of tags) await moveTag(exchange, tag, digest)
   return new Response(null, {
     status: 201,
     headers: {
@@ -51,6 +54,7 @@ export async function putManifest(exchange: Exchange): Promise<Response> {
       'docker-content-digest': digest,
       etag: entityTag(digest),
       ...(subject === undefined ? {} : { 'oci-subject': subject.digest }),
+      ...(isDigest(reference) && tags.length > 0 ? { 'oci-tag': tags.join(', ') } : {}),
     },
   })
 }
@@ -106,6 +110,16 @@ function digestFor(reference: string, manifest: Manifest): Digest {
   return actual
 }
 
+/** The tags to set beside a manifest that is pushed by digest. */
+function tagsOfQuery({ query }: Exchange): readonly string[] {
+  const tags = [...new Set(query.getAll('tag'))]
+  if (tags.length > LIMITS.registryPushTags) {
+    throw refusal('TAG_INVALID', `A push may set ${LIMITS.registryPushTags} tags.`, { status: 414 })
+  }
+  if (!tags.every(isTag)) throw refusal('TAG_INVALID', 'One of the tags to set is not a tag.')
+  return tags
+}
+
 async function checkPreconditions(exchange: Exchange): Promise<void> {
   const { storage, repository, untrustedTail: reference } = exchange
   if (!isDigest(reference)) return requireMatch(exchange, await storage.getTag(repository, reference))
@@ -121,12 +135,12 @@ function requireMatch({ request }: Exchange, current: Digest | undefined): void 
   })
 }
 
-async function moveTag(exchange: Exchange, digest: Digest): Promise<void> {
-  const { storage, repository, untrustedTail: tag } = exchange
+async function moveTag(exchange: Exchange, tag: string, digest: Digest): Promise<void> {
+  const { storage, repository, untrustedTail } = exchange
   // A lost round is another request's won one, so this ends.
   for (;;) {
     const current = await storage.getTag(repository, tag)
-    requireMatch(exchange, current)
+    if (tag === untrustedTail) requireMatch(exchange, current)
     if (await storage.compareAndSetTag(repository, tag, current, digest)) return
   }
 }
@@ -142,19 +156,24 @@ async function checkParts(exchange: Exchange, manifest: Manifest): Promise<void>
       ? content.manifests
       : [content.config, ...content.layers.filter(({ mediaType }) => !FOREIGN_LAYER.test(mediaType))]
   for (const part of parts) {
-    if (!(await isHere(exchange, part, content.kind))) {
+    const size = await sizeOf(exchange, part, content.kind)
+    if (size === undefined) {
       throw refusal('MANIFEST_BLOB_UNKNOWN', `The manifest names ${part.digest}, which is not here.`)
+    }
+    // Whoever checks what is pulled, as image-spec asks (descriptor.md), could not pull this image.
+    if (size !== part.size) {
+      throw refusal('MANIFEST_INVALID', `${part.digest} has ${size} bytes, and not ${part.size}.`)
     }
   }
 }
 
-async function isHere(
+async function sizeOf(
   { storage, repository }: Exchange,
   { digest, mediaType }: Descriptor,
   namedBy: 'image' | 'index',
-): Promise<boolean> {
-  if (namedBy === 'index' && isManifestMediaType(mediaType)) return storage.hasManifest(repository, digest)
-  return (await storage.blobSize(repository, digest)) !== undefined
+): Promise<number | undefined> {
+  if (namedBy === 'image' || !isManifestMediaType(mediaType)) return storage.blobSize(repository, digest)
+  return (await storage.getManifest(repository, digest))?.bytes.byteLength
 }
 
 function unknownManifest(exchange: Exchange): Error {

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { BlobHomes } from './blob-homes.ts'
 import { deleteBlob, getBlob } from './blobs.ts'
 import { answerError, refusal } from './errors.ts'
 import type { Exchange, Handler } from './exchange.ts'
@@ -25,7 +26,8 @@ export function createRegistry(options: RegistryOptions): Hono {
     // Clients that know Docker's registry look for it.
     context.header('docker-distribution-api-version', 'registry/2.0')
   })
-  app.all('/v2/*', ({ req }) => answer(options.storage, req.raw))
+  const shared = { storage: options.storage, homes: new BlobHomes() }
+  app.all('/v2/*', ({ req }) => answer(shared, req.raw))
   return app
 }
 
@@ -51,7 +53,7 @@ const ROUTES: readonly Route[] = [
   },
 ]
 
-async function answer(storage: RegistryStorage, request: Request): Promise<Response> {
+async function answer(shared: Pick<Exchange, 'storage' | 'homes'>, request: Request): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url)
   const path = pathname.slice('/v2/'.length)
   if (path === '') return Response.json({})
@@ -61,7 +63,7 @@ async function answer(storage: RegistryStorage, request: Request): Promise<Respo
     const [, repository = '', tail = ''] = match
     if (!isRepositoryName(repository)) throw refusal('NAME_INVALID', 'The repository has no valid name.')
     const untrustedTail = decode(tail)
-    const exchange: Exchange = { storage, request, query: searchParams, repository, untrustedTail }
+    const exchange: Exchange = { ...shared, request, query: searchParams, repository, untrustedTail }
     return handlerOf(route, request.method)(exchange)
   }
   throw refusal('UNSUPPORTED', 'There is no such endpoint.', { status: 404 })

@@ -5,13 +5,14 @@ import { bodyOf, contentLengthOf, type Exchange } from './exchange.ts'
 import { isRepositoryName } from './names.ts'
 
 /**
- * POST: starts an upload; with `digest` it is done at once, with `mount` and `from` it may need no upload at all
- * (distribution-spec 1.1, "Pushing blobs").
+ * POST: starts an upload; with `digest` it is done at once, with `mount` it may need no upload at all, also without
+ * `from` (distribution-spec 1.1, "Pushing blobs"). Whoever may write here may read every repository, so that a mount
+ * hands out nothing that the client could not fetch.
  */
 export async function startUpload(exchange: Exchange): Promise<Response> {
   const { storage, repository, query, request } = exchange
   const mounted = await mountBlob(exchange)
-  if (mounted !== undefined) return created(repository, mounted)
+  if (mounted !== undefined) return created(exchange, mounted)
   const digest = query.has('digest') ? digestOfQuery(query) : undefined
   const id = await storage.startUpload(repository)
   if (digest === undefined) return status(exchange, id, 0, 202)
@@ -21,7 +22,7 @@ export async function startUpload(exchange: Exchange): Promise<Response> {
   } finally {
     await storage.cancelUpload(repository, id)
   }
-  return created(repository, digest)
+  return created(exchange, digest)
 }
 
 /** PATCH: appends a chunk, or a stream of any length. */
@@ -36,7 +37,7 @@ export async function finishUpload(exchange: Exchange): Promise<Response> {
   const digest = digestOfQuery(query)
   await receiveChunk(exchange)
   await storage.finishUpload(repository, untrustedTail, digest)
-  return created(repository, digest)
+  return created(exchange, digest)
 }
 
 /** GET: how much has arrived. */
@@ -54,11 +55,12 @@ export async function cancelUpload(exchange: Exchange): Promise<Response> {
 }
 
 async function mountBlob(exchange: Exchange): Promise<Digest | undefined> {
-  const { storage, repository, query } = exchange
+  const { storage, homes, repository, query } = exchange
   const mount = query.get('mount')
-  const from = query.get('from')
   // A source that cannot be is as good as one that is not there: the client uploads.
-  if (mount === null || from === null || !isDigest(mount) || !isRepositoryName(from)) return undefined
+  if (mount === null || !isDigest(mount)) return undefined
+  const from = query.get('from') ?? homes.find(mount)
+  if (from === undefined || !isRepositoryName(from)) return undefined
   return (await storage.mountBlob(from, repository, mount)) ? mount : undefined
 }
 
@@ -109,7 +111,8 @@ function status(exchange: Exchange, id: string, size: number, code: 202 | 204): 
   })
 }
 
-function created(repository: string, digest: Digest): Response {
+function created({ homes, repository }: Exchange, digest: Digest): Response {
+  homes.remember(digest, repository)
   return new Response(null, {
     status: 201,
     headers: { location: `/v2/${repository}/blobs/${digest}`, 'docker-content-digest': digest },
