@@ -14,7 +14,10 @@ export {
   isDigest,
   parseDigest,
 } from './digest.ts'
-export { type LayoutImage, openLayout } from './layout.ts'
+export { openLayout } from './layout.ts'
+export { createLayout, type LayoutOptions } from './layout-destination.ts'
+export type { LocalImage } from './layout-image.ts'
+export { UNNAMED } from './layout-index.ts'
 export { type ImageLocation, parseLocation, type Transport } from './location.ts'
 export {
   type Descriptor,

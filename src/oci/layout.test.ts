@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { collectBytes, type ErrorCode, encodeUtf8 } from '../core/index.ts'
+import { collectBytes, type ErrorCode, encodeUtf8, LIMITS } from '../core/index.ts'
 import { type Digest, digestOf, digestParts } from './digest.ts'
 import { openLayout } from './layout.ts'
 import { MEDIA_TYPES } from './manifest.ts'
@@ -88,16 +89,114 @@ describe('openLayout', () => {
     await writeFile(join(layout, 'blobs/sha256', digestParts(image.digest).hex), '{}')
     const opened = await openLayout(layout)
     await expect(opened.getManifest(image.digest)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    const other = await putImage({ annotations: { a: 'b' } })
+    await putIndex({ ...other, size: other.size + 1 })
+    const { root, getManifest } = await openLayout(layout)
+    await expect(getManifest(root.digest)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
   })
 
   it('needs a name where there are several, and one that is there', async () => {
-    const image = await putImage()
-    await putIndex(named(image, 'v1'), named(image, 'v2'))
+    const [one, two] = [await putImage(), await putImage({ annotations: { a: 'b' } })]
+    await putIndex(named(one, 'v1'), two)
     await expect(openLayout(layout)).rejects.toMatchObject({
       code: 'INVALID_REFERENCE',
-      hint: 'There are "v1, v2".',
+      hint: 'There are "v1, @1".',
     })
     await expect(openLayout(layout, 'v3')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await putIndex(named(one, 'v1'), named(one, 'v2'))
+    expect((await openLayout(layout)).root).toMatchObject(one)
+  })
+
+  it('finds an image by its place', async () => {
+    const [one, two] = [await putImage(), await putImage({ annotations: { a: 'b' } })]
+    await putIndex(named(one, 'v1'), named(two, 'v1'))
+    const opened = await openLayout(layout, 1)
+    expect(opened.name).toBe(`oci:${layout}:@1`)
+    expect(opened.root).toMatchObject(two)
+    await expect(openLayout(layout, 2)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(openLayout(layout, 'v1')).rejects.toMatchObject({ hint: 'There are "v1, v1".' })
+  })
+
+  it('does not count what goes with an image', async () => {
+    const image = await putImage()
+    const hex = digestParts(image.digest).hex
+    const signatures = await putImage({ annotations: { a: 'signatures' } })
+    const list = await putBlob('{"schemaVersion":2,"manifests":[]}', MEDIA_TYPES.ociIndex)
+    const referrer = await putImage({ subject: image })
+    await putIndex(
+      named(signatures, `sha256-${hex}.sig`),
+      referrer,
+      named(list, `sha256-${hex}`),
+      named(image, 'v1'),
+    )
+    const opened = await openLayout(layout)
+    expect(opened.root).toMatchObject(image)
+    expect((await opened.getManifest(`sha256-${hex}.sig`)).digest).toBe(signatures.digest)
+  })
+
+  // The entries that `cosign save` of cosign 2.5 and 3.1 writes: kinds and no names.
+  it('finds signatures and bundles in a layout of cosign save', async () => {
+    const image = await putImage()
+    const bundle = await putImage({
+      subject: image,
+      artifactType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+    })
+    const [signatures, attestations] = [
+      await putImage({ annotations: { a: '1' } }),
+      await putImage({ annotations: { a: '2' } }),
+    ]
+    const kind = (entry: Entry, name: string): object => ({
+      ...entry,
+      annotations: { kind: `dev.cosignproject.cosign/${name}` },
+    })
+    await putIndex(kind(image, 'image'), kind(signatures, 'sigs'), kind(attestations, 'atts'))
+    const opened = await openLayout(layout)
+    expect(opened.root).toMatchObject(image)
+    const tag = image.digest.replace(':', '-')
+    expect((await opened.getManifest(`${tag}.sig`)).digest).toBe(signatures.digest)
+    expect((await opened.getManifest(`${tag}.att`)).digest).toBe(attestations.digest)
+    expect(await opened.listReferrers(image.digest)).toMatchObject([bundle])
+  })
+
+  it('lists what the list under the referrers tag names, as regclient keeps it', async () => {
+    const image = await putImage()
+    const referrer = await putImage({ subject: image, artifactType: 'x/y' })
+    const other = await putImage({ subject: referrer })
+    const gone = { ...referrer, digest: digestOf(encodeUtf8('gone')) }
+    const list = await putBlob(
+      JSON.stringify({ schemaVersion: 2, manifests: [referrer, other, gone] }),
+      MEDIA_TYPES.ociIndex,
+    )
+    await putIndex(named(image, 'v1'), named(list, image.digest.replace(':', '-')))
+    const opened = await openLayout(layout, 'v1')
+    expect(await opened.listReferrers(image.digest)).toEqual([{ ...referrer, artifactType: 'x/y' }])
+  })
+
+  it('passes over entries that are no manifests (image-layout.md)', async () => {
+    const image = await putImage()
+    const stream = await putBlob('<xml/>', 'application/xml')
+    await putIndex(named(image, 'v1'), stream, { ...image, digest: digestOf(encodeUtf8('gone')) })
+    const opened = await openLayout(layout, 'v1')
+    expect(await opened.listReferrers(image.digest)).toEqual([])
+  })
+
+  it('reads a blob that is a link, and no pipe', async () => {
+    const image = await putImage()
+    await putIndex(image)
+    const outside = await mkdtemp(join(tmpdir(), 'cosignet-outside-'))
+    const blob = await putBlob('hello')
+    const file = join(layout, 'blobs/sha256', digestParts(blob.digest).hex)
+    await rename(file, join(outside, 'blob'))
+    await symlink(join(outside, 'blob'), file)
+    const opened = await openLayout(layout)
+    expect(Buffer.from(await collectBytes(opened.getBlob(blob), 5, 'It')).toString()).toBe('hello')
+    await writeFile(join(outside, 'blob'), 'a secret')
+    const read = collectBytes(opened.getBlob({ ...blob, size: 8 }), 100, 'It')
+    await expect(read).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    await rm(outside, { recursive: true })
+    await rm(join(layout, 'index.json'))
+    execFileSync('mkfifo', [join(layout, 'index.json')])
+    await expect(openLayout(layout)).rejects.toMatchObject({ code: 'FILE' })
   })
 
   it.each<[string, string, string, ErrorCode]>([
@@ -107,6 +206,9 @@ describe('openLayout', () => {
     ['a digest that is a path (CVE-2024-3727)', 'index.json', pathIndex(), 'INVALID_MANIFEST'],
     ['an index that is none', 'index.json', '[]', 'INVALID_MANIFEST'],
     ['a broken index', 'index.json', '{', 'INVALID_JSON'],
+    ['an index that is an image', 'index.json', imageDocument(), 'INVALID_MANIFEST'],
+    ['an index of too many entries', 'index.json', hugeIndex(1001), 'INVALID_MANIFEST'],
+    ['an index that is too large', 'index.json', ' '.repeat(LIMITS.manifestBytes + 1), 'TOO_LARGE'],
   ])('refuses %s', async (_name, file, content, code) => {
     await putIndex(await putImage())
     await writeFile(join(layout, file), content)
@@ -119,6 +221,16 @@ describe('openLayout', () => {
     await expect(openLayout(join(layout, 'gone'))).rejects.toMatchObject({ code: 'INVALID_IMAGE' })
   })
 })
+
+function hugeIndex(count: number): string {
+  const entry = { mediaType: MEDIA_TYPES.ociManifest, digest: digestOf(encodeUtf8('')), size: 0 }
+  return JSON.stringify({ schemaVersion: 2, manifests: Array.from({ length: count }, () => entry) })
+}
+
+function imageDocument(): string {
+  const config = { mediaType: 'a/b', digest: digestOf(encodeUtf8('')), size: 0 }
+  return JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.ociManifest, config, layers: [] })
+}
 
 function pathIndex(): string {
   const entry = { mediaType: MEDIA_TYPES.ociManifest, digest: 'sha256:../../../../etc/passwd', size: 1 }
