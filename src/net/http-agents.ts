@@ -1,15 +1,7 @@
 import type { Agent } from 'node:http'
+import type { SecureContext } from 'node:tls'
 import { CosignetError, reasonOf } from '../core/index.ts'
-import { isLoopbackHost } from './loopback.ts'
-
-const PROXY_VARIABLES = [
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-] as const
+import { type ProxyEnvironment, proxyFor } from './proxy.ts'
 
 /**
  * Which roots a connection trusts. `few` are those given (Node's own, if none are), `all` adds Node's and the system's:
@@ -17,14 +9,33 @@ const PROXY_VARIABLES = [
  */
 export type TrustedRoots = 'few' | 'all'
 
+/** A certificate by which a client shows who it is (TLS client authentication). */
+export interface ClientCertificate {
+  /** PEM, leaf first. */
+  readonly cert: string
+  /** PEM, not encrypted. */
+  readonly key: string
+}
+
 export interface AgentOptions {
   readonly ca?: readonly string[]
   readonly roots?: 'system' | 'mozilla'
   readonly insecureSkipTlsVerify?: boolean
-  readonly environment?: Readonly<Record<string, string | undefined>>
+  readonly clientCertificate?: ClientCertificate
+  readonly socketPath?: string
+  readonly environment?: ProxyEnvironment
 }
 
-interface ProxyOptions {
+/** Where a connection leads and as whom. */
+export interface AgentRequest {
+  readonly roots: TrustedRoots
+  /** Shows no client certificate, even where one is asked for. */
+  readonly anonymous: boolean
+}
+
+/** What Node's agents take: the way to the server, by a socket or a proxy. */
+interface RouteOptions {
+  readonly socketPath?: string
   readonly proxyEnv?: NodeJS.ProcessEnv
 }
 
@@ -41,16 +52,20 @@ export class AgentPool {
     this.#options = options
   }
 
-  /** @throws INVALID_CONFIG if a given CA certificate is not one. */
-  agentFor(url: URL, roots: TrustedRoots): Agent {
+  /** @throws INVALID_CONFIG if a CA or client certificate or the proxy that was given is not one. */
+  agentFor(url: URL, request: AgentRequest): Agent {
+    const { socketPath, environment = {} } = this.#options
     const secure = url.protocol === 'https:'
-    // A proxy's idea of 127.0.0.1 is another one; Go's clients never ask it either.
-    const direct = isLoopbackHost(url.hostname)
-    const key = `${secure ? roots : 'plain'} ${direct ? 'direct' : 'proxied'}`
+    const proxy = socketPath === undefined ? proxyFor(url, environment) : undefined
+    const security = secure ? `${request.roots} ${request.anonymous}` : 'plain'
+    const key = `${security} ${proxy?.href ?? 'direct'}`
     let agent = this.#agents.get(key)
     if (agent === undefined) {
-      const proxy = direct ? {} : this.#proxy()
-      agent = secure ? this.#tlsAgent(roots, proxy) : this.#plainAgent(proxy)
+      const route = {
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href } }),
+      }
+      agent = secure ? this.#tlsAgent(request, route) : this.#plainAgent(route)
       this.#agents.set(key, agent)
     }
     return agent
@@ -62,21 +77,20 @@ export class AgentPool {
     this.#agents.clear()
   }
 
-  #plainAgent(proxy: ProxyOptions): Agent {
+  #plainAgent(route: RouteOptions): Agent {
     const { Agent } = process.getBuiltinModule('node:http')
-    return new Agent({ keepAlive: true, ...proxy })
+    return new Agent({ keepAlive: true, ...route })
   }
 
-  #tlsAgent(roots: TrustedRoots, proxy: ProxyOptions): Agent {
+  #tlsAgent({ roots, anonymous }: AgentRequest, route: RouteOptions): Agent {
     const { Agent } = process.getBuiltinModule('node:https')
     const ca = this.#rootsOf(roots)
-    const { createSecureContext } = process.getBuiltinModule('node:tls')
     return new Agent({
       keepAlive: true,
       rejectUnauthorized: this.#options.insecureSkipTlsVerify !== true,
       // Made once: from `ca` alone, Node would parse hundreds of certificates for every connection.
-      secureContext: createSecureContext(ca === undefined ? {} : { ca: [...ca] }),
-      ...proxy,
+      secureContext: createContext(ca, anonymous ? undefined : this.#options.clientCertificate),
+      ...route,
     })
   }
 
@@ -90,12 +104,23 @@ export class AgentPool {
     if (roots === 'few') return given.length === 0 ? undefined : given
     return [...new Set([...given, ...getCACertificates('default'), ...getCACertificates('system')])]
   }
+}
 
-  #proxy(): ProxyOptions {
-    const environment = this.#options.environment ?? {}
-    const set = PROXY_VARIABLES.filter((name) => environment[name] !== undefined && environment[name] !== '')
-    if (set.length === 0) return {}
-    return { proxyEnv: Object.fromEntries(set.map((name) => [name, environment[name]])) }
+function createContext(
+  ca: readonly string[] | undefined,
+  client: ClientCertificate | undefined,
+): SecureContext {
+  const { createSecureContext } = process.getBuiltinModule('node:tls')
+  const trusted = ca === undefined ? {} : { ca: [...ca] }
+  if (client === undefined) return createSecureContext(trusted)
+  try {
+    return createSecureContext({ ...trusted, cert: client.cert, key: client.key })
+  } catch (error) {
+    throw new CosignetError(
+      'INVALID_CONFIG',
+      `The client certificate and its key cannot be used: ${reasonOf(error)}.`,
+      { cause: error, hint: 'Give both as PEM, the key without a password.' },
+    )
   }
 }
 

@@ -1,11 +1,11 @@
 import { CosignetError, LIMITS, quote } from '../core/index.ts'
-import { AgentPool, type TrustedRoots } from './http-agents.ts'
+import { AgentPool, type ClientCertificate, type TrustedRoots } from './http-agents.ts'
 import { toResponse } from './http-body.ts'
 import { exchangeName, isUnknownAuthorityError } from './http-errors.ts'
 import { type Exchange, exchange } from './http-exchange.ts'
-import type { HttpRequest, HttpResponse } from './http-message.ts'
+import type { HttpRequest, HttpRequestStream, HttpResponse } from './http-message.ts'
 import { redactUrl, traceRequest, traceResponse } from './http-trace.ts'
-import { Lifeline } from './lifeline.ts'
+import { Lifeline, type Patience } from './lifeline.ts'
 
 export interface HttpClientOptions {
   /** PEM certificates that are trusted beside the roots. */
@@ -17,12 +17,21 @@ export interface HttpClientOptions {
   readonly roots?: 'system' | 'mozilla'
   /** Accepts any certificate: the server is not authenticated. Default: false. */
   readonly insecureSkipTlsVerify?: boolean
+  /**
+   * Shown to servers that ask for one; never after a redirect to another origin. The key is PEM without a password.
+   * Default: none.
+   */
+  readonly clientCertificate?: ClientCertificate
+  /** Connects to this Unix socket whatever the URL's host is, which then is but a name. Default: by TCP. */
+  readonly socketPath?: string
   /** Where HTTP_PROXY, HTTPS_PROXY and NO_PROXY (either case) are read from. Default: no proxy. */
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** Gets a line for each request and answer: URL and header names, never a header value or a token. */
   readonly trace?: (line: string) => void
   /** Default: `cosignet`. */
   readonly userAgent?: string
+  /** Milliseconds. Default: `connectMs` and `idleMs` of `LIMITS`. */
+  readonly patience?: Patience
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -55,7 +64,8 @@ export class HttpClient {
     checkRequest(request)
     const what = exchangeName(request.method, request.url)
     if (this.#closed) throw new CosignetError('ABORTED', `${what} was not sent: the client is closed.`)
-    const lifeline = new Lifeline(what, request.timeoutMs ?? LIMITS.requestMs, request.signal)
+    const { timeoutMs = LIMITS.requestMs, signal } = request
+    const lifeline = new Lifeline(what, timeoutMs, signal, this.#options.patience ?? LIMITS)
     try {
       return await this.#follow(request, lifeline)
     } catch (error) {
@@ -73,7 +83,7 @@ export class HttpClient {
   async #follow(request: HttpRequest, lifeline: Lifeline): Promise<HttpResponse> {
     let hop: HttpRequest = { ...request, headers: this.#headers(request) }
     for (let redirects = 0; ; redirects += 1) {
-      const answer = await this.#send(hop, lifeline)
+      const answer = await this.#send(hop, lifeline, hop.url.origin !== request.url.origin)
       const status = answer.response.statusCode ?? 0
       if (!REDIRECTS.has(status)) return toResponse(answer, hop.method, hop.url, lifeline)
       answer.request.destroy()
@@ -84,12 +94,15 @@ export class HttpClient {
     }
   }
 
-  async #send(hop: HttpRequest, lifeline: Lifeline): Promise<Exchange> {
+  /** @param anonymous shows no client certificate. */
+  async #send(hop: HttpRequest, lifeline: Lifeline, anonymous: boolean): Promise<Exchange> {
     const { url } = hop
     const roots: TrustedRoots = this.#needAllRoots.has(url.origin) ? 'all' : 'few'
     this.#options.trace?.(traceRequest(hop.method, url, hop.headers ?? {}))
     try {
-      const answer = await exchange(hop, this.#agents.agentFor(url, roots), lifeline)
+      const agent = this.#agents.agentFor(url, { roots, anonymous })
+      const answer = await exchange(withDeadline(hop, lifeline), agent, lifeline)
+      lifeline.expectWithin(undefined)
       const { statusCode = 0, headers } = answer.response
       this.#options.trace?.(traceResponse(statusCode, hop.method, url, headers))
       return answer
@@ -97,7 +110,7 @@ export class HttpClient {
       // Nothing of the request was sent: a handshake that fails comes before it.
       if (roots === 'all' || !isUnknownAuthorityError(error)) throw error
       this.#needAllRoots.add(url.origin)
-      return await this.#send(hop, lifeline)
+      return await this.#send(hop, lifeline, anonymous)
     }
   }
 
@@ -117,6 +130,18 @@ function checkRequest({ url, method }: HttpRequest): void {
       `${exchangeName(method, url)} was not sent: a URL must not hold a user name or password.`,
     )
   }
+}
+
+/** From the end of the body, the server is given the time that the request allows it for its answer. */
+function withDeadline(hop: HttpRequest, lifeline: Lifeline): HttpRequest {
+  const { body, answerMs } = hop
+  if (answerMs === undefined || body === undefined || body instanceof Uint8Array) return hop
+  const open = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    lifeline.expectWithin(undefined)
+    yield* body.open()
+    lifeline.expectWithin(answerMs)
+  }
+  return { ...hop, body: { ...body, open } satisfies HttpRequestStream }
 }
 
 function nextHop(hop: HttpRequest, status: number, location: string | undefined): HttpRequest {

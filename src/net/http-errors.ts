@@ -97,6 +97,11 @@ export function isUnknownAuthorityError(error: unknown): boolean {
   return error instanceof CosignetError && FAILURES[errnoOf(error.cause) ?? ''] === UNKNOWN_AUTHORITY
 }
 
+/** Whether a request failed because the connection broke while it was under way. */
+export function isBrokenConnectionError(error: unknown): boolean {
+  return error instanceof CosignetError && FAILURES[errnoOf(error.cause) ?? ''] === CLOSED
+}
+
 function saysPlainHttp(error: unknown): boolean {
   const errno = errnoOf(error) ?? ''
   if (FAILURES[errno] === PLAIN_HTTP) return true

@@ -13,6 +13,11 @@ export interface HttpRequest {
    * blobs, which only the idle time-out bounds.
    */
   readonly timeoutMs?: number
+  /**
+   * Milliseconds that the server may be silent after the last byte of a streamed body, while it stores what it got.
+   * Default: as at any other time, `LIMITS.idleMs`.
+   */
+  readonly answerMs?: number
 }
 
 /** A request body that is streamed, and can be opened once more where the request is sent again. */

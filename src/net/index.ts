@@ -3,9 +3,11 @@
  * exchange is limited in bytes and time, follows redirects without taking credentials along, and fails with one line
  * that names the server and what to do.
  */
+export { isAddressHost, isPrivateHost } from './addresses.ts'
 export { issueCertificates } from './certificates.ts'
+export type { ClientCertificate } from './http-agents.ts'
 export { HttpClient, type HttpClientOptions } from './http-client.ts'
-export { isPlainHttpError, isUnknownAuthorityError } from './http-errors.ts'
+export { isBrokenConnectionError, isPlainHttpError, isUnknownAuthorityError } from './http-errors.ts'
 export type { HttpRequest, HttpResponse } from './http-message.ts'
 export { isLoopbackHost } from './loopback.ts'
 export { type RunningServer, type ServeOptions, type ServerApp, serve } from './server/serve.ts'

@@ -1,4 +1,12 @@
-import { CosignetError, LIMITS } from '../core/index.ts'
+import { CosignetError } from '../core/index.ts'
+
+/** How long a step of an exchange may take, in milliseconds. */
+export interface Patience {
+  /** To connect, TLS included. */
+  readonly connectMs: number
+  /** Without one byte in either direction. */
+  readonly idleMs: number
+}
 
 /**
  * What ends an exchange before its time: the caller's signal, the time for all of it, or the time for the step that it
@@ -8,14 +16,18 @@ export class Lifeline {
   readonly #what: string
   readonly #controller = new AbortController()
   readonly #outer: AbortSignal | undefined
+  readonly #patience: Patience
+  #peerMs: number
   #total: NodeJS.Timeout | undefined
   #step: NodeJS.Timeout | undefined
   #closed = false
 
   /** @param totalMs milliseconds for all of the exchange; `Infinity` for none. */
-  constructor(what: string, totalMs: number, outer: AbortSignal | undefined) {
+  constructor(what: string, totalMs: number, outer: AbortSignal | undefined, patience: Patience) {
     this.#what = what
     this.#outer = outer
+    this.#patience = patience
+    this.#peerMs = patience.idleMs
     if (outer?.aborted === true) this.#onAbort()
     else outer?.addEventListener('abort', this.#onAbort, { once: true })
     if (Number.isFinite(totalMs)) {
@@ -35,12 +47,18 @@ export class Lifeline {
 
   /** Waits for the connection from now on. */
   awaitConnection(): void {
-    this.#arm(LIMITS.connectMs, `failed: no connection within ${seconds(LIMITS.connectMs)}`)
+    const { connectMs } = this.#patience
+    this.#arm(connectMs, `failed: no connection within ${seconds(connectMs)}`)
   }
 
   /** Waits for the peer to send or take a byte from now on. */
   awaitPeer(): void {
-    this.#arm(LIMITS.idleMs, `failed: the server was silent for ${seconds(LIMITS.idleMs)}`)
+    this.#arm(this.#peerMs, `failed: the server was silent for ${seconds(this.#peerMs)}`)
+  }
+
+  /** Gives the peer another time for each of its steps from now on; `undefined` is the usual one again. */
+  expectWithin(ms: number | undefined): void {
+    this.#peerMs = ms ?? this.#patience.idleMs
   }
 
   /** Waits for nobody but the caller, which may take its time. */
