@@ -75,6 +75,8 @@ export const LIMITS = {
   connectMs: 10 * SECOND,
   /** Time without one byte in either direction. */
   idleMs: 30 * SECOND,
+  /** The least rate at which a registry is expected to store a blob once it has it: 4 GiB in some 17 minutes. */
+  storeBytesPerSecond: 4 * MiB,
   /** Time for a whole small request (all but blobs). */
   requestMs: 60 * SECOND,
   /** Time that a server of ours gives running requests when it stops. */
@@ -93,6 +95,12 @@ export const LIMITS = {
   registryBlobHomes: 10_000,
   /** Tags that one push of a manifest may set. */
   registryPushTags: 100,
+  /** Passwords that wait to be checked by the registry at once. */
+  registryLogins: 64,
+  /** Time for which the registry knows a password again. */
+  registryLoginMs: 300 * SECOND,
+  /** A file of users and the hashes of their passwords. */
+  htpasswdBytes: 1 * MiB,
   /** Entries in one page of tags or referrers that the registry answers. */
   registryPage: 1000,
 } as const

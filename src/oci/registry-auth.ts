@@ -1,13 +1,27 @@
 import type { Clock } from '../core/index.ts'
-import type { HttpClient } from '../net/index.ts'
+import type { HttpClient, HttpResponse } from '../net/index.ts'
 import { type AuthChallenge, parseChallenges } from './auth-challenge.ts'
 import { basicAuthorization, type CredentialProvider, type Credentials } from './credentials.ts'
+import type { Attempts } from './registry-attempts.ts'
+import { type Realm, readRealm } from './registry-realm.ts'
 import { fetchToken, type RegistryToken } from './registry-token.ts'
 
-/** What a request wants to do in its repository; each includes those before it. */
-export type RegistryAction = 'pull' | 'push' | 'delete'
+/**
+ * What a request wants to do in its repository: `pull`, `push` and `delete` each include those before; `mount` is
+ * `push` with a `pull` in the repository that blobs are mounted from.
+ */
+export type RegistryAction = 'pull' | 'push' | 'delete' | 'mount'
 
-const ACTIONS: readonly RegistryAction[] = ['pull', 'push', 'delete']
+/** The scope of each action, and the actions whose tokens serve for it, the least first. */
+const ACTIONS: Readonly<
+  Record<RegistryAction, { readonly scope: string; readonly servedBy: readonly RegistryAction[] }>
+> = {
+  pull: { scope: 'pull', servedBy: ['pull', 'push', 'mount', 'delete'] },
+  push: { scope: 'pull,push', servedBy: ['push', 'mount', 'delete'] },
+  delete: { scope: 'pull,push,delete', servedBy: ['delete'] },
+  mount: { scope: 'pull,push', servedBy: ['mount'] },
+}
+
 const SUPPORTED: readonly string[] = ['bearer', 'basic']
 
 export interface RegistryAuthOptions {
@@ -16,7 +30,11 @@ export interface RegistryAuthOptions {
   /** As in a reference. */
   readonly registry: string
   readonly repository: string
+  /** The repository that blobs are mounted from. */
+  readonly mountFrom: string | undefined
   readonly credentials: CredentialProvider | undefined
+  /** The budget for one task, new for each. */
+  readonly attempts: () => Attempts
 }
 
 /**
@@ -27,10 +45,16 @@ export class RegistryAuth {
   readonly #options: RegistryAuthOptions
   #challenge: AuthChallenge | undefined
   #credentials: Promise<Credentials | undefined> | undefined
+  #withheldFrom: string | undefined
   readonly #tokens = new Map<RegistryAction, Promise<RegistryToken>>()
 
   constructor(options: RegistryAuthOptions) {
     this.#options = options
+  }
+
+  /** The host of a token server that was asked anonymously although there are credentials for the registry. */
+  get withheldFrom(): string | undefined {
+    return this.#withheldFrom
   }
 
   /**
@@ -49,12 +73,13 @@ export class RegistryAuth {
   }
 
   /**
-   * Takes the challenge of an answer 401.
+   * Takes the challenge of an answer 401 that the registry itself gave.
    * @param used the Authorization header that was refused, if there was one.
    * @returns whether the request is worth sending again: there is something new to say.
    */
-  async challenged(header: string | undefined, used: string | undefined): Promise<boolean> {
-    const challenge = parseChallenges(header ?? '').find(({ scheme }) => SUPPORTED.includes(scheme))
+  async challenged({ headers }: HttpResponse, used: string | undefined): Promise<boolean> {
+    const challenges = parseChallenges(headers['www-authenticate'] ?? '')
+    const challenge = challenges.find(({ scheme }) => SUPPORTED.includes(scheme))
     if (challenge === undefined) return false
     this.#challenge = challenge
     if (challenge.scheme === 'basic')
@@ -73,27 +98,35 @@ export class RegistryAuth {
     signal: AbortSignal | undefined,
   ): Promise<RegistryToken> {
     const now = this.#options.clock().getTime()
-    for (const key of ACTIONS.slice(ACTIONS.indexOf(action))) {
+    for (const key of ACTIONS[action].servedBy) {
       const pending = this.#tokens.get(key)
       // No waiting where there is none: two requests at once must not get two tokens.
       const token = pending === undefined ? undefined : await pending.catch(() => undefined)
       if (token !== undefined && token.expires > now) return token
     }
-    const { http, clock, repository } = this.#options
-    const actions = ACTIONS.slice(0, ACTIONS.indexOf(action) + 1).join(',')
-    const pending = this.#findCredentials().then((credentials) =>
-      fetchToken({
-        http,
-        clock,
-        registry: base,
-        challenge,
-        scope: `repository:${repository}:${actions}`,
-        credentials,
-        signal,
-      }),
+    const pending = this.#fetch(
+      readRealm(challenge.parameters.get('realm') ?? '', base),
+      challenge,
+      action,
+      signal,
     )
     this.#tokens.set(action, pending)
     return await pending
+  }
+
+  async #fetch(
+    realm: Realm,
+    challenge: AuthChallenge,
+    action: RegistryAction,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryToken> {
+    const { http, clock, repository, mountFrom } = this.#options
+    const credentials = await this.#findCredentials()
+    if (credentials !== undefined && !realm.mayHaveCredentials) this.#withheldFrom = realm.url.host
+    const scopes = [`repository:${repository}:${ACTIONS[action].scope}`]
+    if (action === 'mount' && mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`)
+    const attempts = this.#options.attempts()
+    return await fetchToken({ http, clock, challenge, realm, scopes, credentials, attempts, signal })
   }
 
   #findCredentials(): Promise<Credentials | undefined> {

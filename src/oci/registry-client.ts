@@ -1,17 +1,22 @@
-import { CosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
+import { CosignetError, isCosignetError, LIMITS, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
-import { checkDigest, type Digest, digestParts, isDigest } from './digest.ts'
-import { type Descriptor, MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from './manifest.ts'
+import { checkDigest, type Digest, isDigest } from './digest.ts'
+import {
+  type Descriptor,
+  isManifestMediaType,
+  MANIFEST_MEDIA_TYPES,
+  type Manifest,
+  parseManifest,
+} from './manifest.ts'
 import type { Reference } from './reference.ts'
-import { uploadBlob } from './registry-blobs.ts'
-import { nextPage, PAGES_MAX } from './registry-pages.ts'
-import { listReferrers } from './registry-referrers.ts'
+import { announcedDigest, contradict, pathPart, refuseHtml } from './registry-answers.ts'
+import { downloadBlob } from './registry-download.ts'
+import { hasReferrersApi, listReferrers } from './registry-referrers.ts'
+import { addReferrer, removeReferrer } from './registry-referrers-tag.ts'
+import { listTags } from './registry-tags.ts'
 import { type RegistryOptions, RegistryTransport } from './registry-transport.ts'
+import { uploadBlob } from './registry-upload.ts'
 import type { BlobOutcome, DestinationRules, ImageDestination, ImageSource } from './store.ts'
-import { verifiedStream } from './verified-stream.ts'
-
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
-const TAGS_A_PAGE = 1000
 
 /** What a registry says of a manifest without sending it; the digest is its word, checked when the manifest is read. */
 export interface ManifestHead {
@@ -29,6 +34,8 @@ export class RegistryClient implements ImageSource, ImageDestination {
   readonly name: string
   readonly rules: DestinationRules = { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true }
   readonly #transport: RegistryTransport
+  /** Changes of referrers tags, one after another: those of one image all go to one tag. */
+  #referrersChange: Promise<void> = Promise.resolve()
 
   /** @throws INVALID_REFERENCE */
   constructor(options: RegistryOptions) {
@@ -81,26 +88,15 @@ export class RegistryClient implements ImageSource, ImageDestination {
       const manifest = await this.getManifest(tagOrDigest, signal)
       return { digest: manifest.digest, mediaType: manifest.mediaType, size: manifest.bytes.byteLength }
     }
-    if (isDigest(tagOrDigest) && sameAlgorithm(digest, tagOrDigest) && digest !== tagOrDigest) {
+    if (isDigest(tagOrDigest) && contradict(digest, tagOrDigest)) {
       throw new CosignetError('DIGEST_MISMATCH', `${title} is announced with the digest ${digest}.`)
     }
     return { digest, mediaType, size: Number(length) }
   }
 
-  async *getBlob(
-    descriptor: Pick<Descriptor, 'digest' | 'size'>,
-    signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  getBlob(descriptor: Pick<Descriptor, 'digest' | 'size'>, signal?: AbortSignal): AsyncIterable<Uint8Array> {
     const what = this.#describe('blob', descriptor.digest)
-    const response = await this.#transport.send({
-      method: 'GET',
-      path: `blobs/${descriptor.digest}`,
-      action: 'pull',
-      signal,
-      blob: true,
-      task: `Reading ${what}`,
-    })
-    yield* verifiedStream(response.body, descriptor, `The ${what.slice('the '.length)}`)
+    return downloadBlob(this.#transport, { descriptor, what, signal })
   }
 
   async listReferrers(digest: Digest, signal?: AbortSignal): Promise<readonly Descriptor[]> {
@@ -109,26 +105,7 @@ export class RegistryClient implements ImageSource, ImageDestination {
 
   /** @throws BAD_RESPONSE, NOT_FOUND, and as `getManifest` */
   async listTags(signal?: AbortSignal): Promise<readonly string[]> {
-    const tags = new Set<string>()
-    let path: string | URL | undefined = `tags/list?n=${TAGS_A_PAGE}`
-    for (let page = 0; path !== undefined; page += 1) {
-      const task = `Listing the tags of ${this.name}`
-      const response: HttpResponse = await this.#transport.send({
-        method: 'GET',
-        path,
-        action: 'pull',
-        signal,
-        task,
-      })
-      refuseHtml(response, this.name)
-      path = nextPage(response)
-      const list = readTags(await response.bytes(LIMITS.jsonBytes), this.name)
-      for (const tag of list) tags.add(tag)
-      if (page >= PAGES_MAX) {
-        throw new CosignetError('TOO_LARGE', `${task} does not end after ${PAGES_MAX} pages.`)
-      }
-    }
-    return [...tags]
+    return await listTags(this.#transport, this.name, signal)
   }
 
   async putBlob(
@@ -136,52 +113,41 @@ export class RegistryClient implements ImageSource, ImageDestination {
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
     signal?: AbortSignal,
   ): Promise<BlobOutcome> {
-    if (await this.#hasBlob(descriptor.digest, signal)) return 'present'
-    await uploadBlob(this.#transport, descriptor, content, this.#describe('blob', descriptor.digest), signal)
-    return 'written'
+    const what = this.#describe('blob', descriptor.digest)
+    return await uploadBlob(this.#transport, { descriptor, content, what, signal })
   }
 
+  /**
+   * Where the manifest has a subject and the registry does not say that it keeps the list of referrers, enters it in
+   * the list under the referrers tag; the manifest itself is stored before.
+   */
   async putManifest(
     manifest: Pick<Manifest, 'bytes' | 'digest' | 'mediaType'>,
     options: { readonly tag?: string; readonly ifMatch?: Digest | null; readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     const { tag, ifMatch, signal } = options
     const target = tag ?? manifest.digest
-    const what = this.#describe('manifest', target)
-    checkDigest(manifest.bytes, manifest.digest, `The manifest for ${this.name}`)
+    const title = `The manifest for ${this.name}`
+    checkDigest(manifest.bytes, manifest.digest, title)
+    const parsed = isManifestMediaType(manifest.mediaType)
+      ? parseManifest(manifest.bytes, manifest.mediaType, title)
+      : undefined
     if (ifMatch !== undefined) await this.#checkStill(target, ifMatch, signal)
-    const response = await this.#transport.send({
-      method: 'PUT',
-      path: `manifests/${pathPart(target)}`,
-      action: 'push',
-      headers: {
-        'content-type': manifest.mediaType,
-        ...(ifMatch === undefined ? {} : condition(ifMatch)),
-      },
-      body: manifest.bytes,
-      signal,
-      task: `Writing ${what}`,
-    })
-    refuseHtml(response, this.name)
-    const announced = announcedDigest(response, `The ${what.slice('the '.length)}`)
-    response.discard()
-    if (
-      announced !== undefined &&
-      sameAlgorithm(announced, manifest.digest) &&
-      announced !== manifest.digest
-    ) {
-      throw new CosignetError(
-        'DIGEST_MISMATCH',
-        `${this.name} stored the manifest ${manifest.digest} under the digest ${announced}.`,
-      )
-    }
+    const response = await this.#sendManifest(manifest, target, ifMatch, signal)
+    const subject = parsed?.content.subject?.digest
+    if (parsed === undefined || subject === undefined || response?.headers['oci-subject'] === subject) return
+    await this.#changeReferrers(() =>
+      addReferrer(this, { ...parsed, digest: manifest.digest }, subject, signal),
+    )
   }
 
   /**
-   * Deletes a manifest and with it all tags that point to it.
+   * Deletes a manifest and with it all tags that point to it. Where it has a subject and the registry has no referrers
+   * API, takes it off the list under the referrers tag.
    * @throws NOT_FOUND, UNSUPPORTED if the registry does not delete, and as `getManifest`
    */
   async deleteManifest(digest: Digest, signal?: AbortSignal): Promise<void> {
+    const subject = await this.#subjectOf(digest, signal)
     const response = await this.#transport.send({
       method: 'DELETE',
       path: `manifests/${digest}`,
@@ -190,6 +156,71 @@ export class RegistryClient implements ImageSource, ImageDestination {
       task: `Deleting ${this.#describe('manifest', digest)}`,
     })
     response.discard()
+    if (subject === undefined || (await hasReferrersApi(this.#transport, subject, signal))) return
+    await this.#changeReferrers(() => removeReferrer(this, digest, subject, signal))
+  }
+
+  /** @returns the answer; undefined where that of an earlier try was lost. */
+  async #sendManifest(
+    manifest: Pick<Manifest, 'bytes' | 'digest' | 'mediaType'>,
+    target: string,
+    ifMatch: Digest | null | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<HttpResponse | undefined> {
+    const what = this.#describe('manifest', target)
+    let response: HttpResponse
+    try {
+      response = await this.#transport.send({
+        method: 'PUT',
+        path: `manifests/${pathPart(target)}`,
+        action: 'push',
+        headers: {
+          'content-type': manifest.mediaType,
+          ...(ifMatch === undefined ? {} : condition(ifMatch)),
+        },
+        body: manifest.bytes,
+        signal,
+        task: `Writing ${what}`,
+      })
+    } catch (error) {
+      // A try whose answer was lost may have moved the tag, and the next one found it moved.
+      if (ifMatch === undefined || !isCosignetError(error, 'CONFLICT')) throw error
+      if ((await this.headManifest(target, signal))?.digest !== manifest.digest) throw error
+      return undefined
+    }
+    refuseHtml(response, this.name)
+    response.discard()
+    const announced = announcedDigest(response, `The ${what.slice('the '.length)}`)
+    if (announced !== undefined && contradict(announced, manifest.digest)) {
+      throw new CosignetError(
+        'DIGEST_MISMATCH',
+        `${this.name} stored the manifest ${manifest.digest} under the digest ${announced}.`,
+      )
+    }
+    return response
+  }
+
+  /** The subject of a manifest that is to be deleted; one that cannot be read is deleted all the same. */
+  async #subjectOf(digest: Digest, signal: AbortSignal | undefined): Promise<Digest | undefined> {
+    try {
+      return (await this.getManifest(digest, signal)).content.subject?.digest
+    } catch (error) {
+      const unreadable = [
+        'NOT_FOUND',
+        'INVALID_MANIFEST',
+        'INVALID_JSON',
+        'DIGEST_MISMATCH',
+        'TOO_LARGE',
+      ] as const
+      if (isCosignetError(error, ...unreadable)) return undefined
+      throw error
+    }
+  }
+
+  async #changeReferrers(change: () => Promise<void>): Promise<void> {
+    const mine = this.#referrersChange.then(change)
+    this.#referrersChange = mine.catch(() => undefined)
+    await mine
   }
 
   /** Many registries ignore If-Match, so the condition is also asked for just before. */
@@ -200,19 +231,6 @@ export class RegistryClient implements ImageSource, ImageDestination {
     throw new CosignetError('CONFLICT', `The tag ${quote(target)} of ${this.name} ${state}.`, {
       hint: 'Read it again and repeat the change.',
     })
-  }
-
-  async #hasBlob(digest: Digest, signal: AbortSignal | undefined): Promise<boolean> {
-    const response = await this.#transport.send({
-      method: 'HEAD',
-      path: `blobs/${digest}`,
-      action: 'push',
-      signal,
-      expect: [404],
-      task: `Looking for ${this.#describe('blob', digest)}`,
-    })
-    response.discard()
-    return response.status !== 404
   }
 
   #describe(kind: 'manifest' | 'blob', tagOrDigest: string): string {
@@ -229,47 +247,6 @@ export function openRegistry(
   return new RegistryClient({ ...options, registry, repository })
 }
 
-/** Only a tag or a digest may stand in a path (CVE-2024-3727). */
-function pathPart(tagOrDigest: string): string {
-  if (isDigest(tagOrDigest) || TAG.test(tagOrDigest)) return tagOrDigest
-  throw new CosignetError('INVALID_REFERENCE', `${quote(tagOrDigest)} is neither a tag nor a digest.`)
-}
-
 function condition(ifMatch: Digest | null): Readonly<Record<string, string>> {
   return ifMatch === null ? { 'if-none-match': '*' } : { 'if-match': `"${ifMatch}"` }
-}
-
-function announcedDigest({ headers }: HttpResponse, what: string): Digest | undefined {
-  const announced = headers['docker-content-digest']
-  if (announced === undefined) return undefined
-  if (!isDigest(announced)) {
-    throw new CosignetError(
-      'BAD_RESPONSE',
-      `${what} is announced with ${quote(announced)}, which is not a digest.`,
-    )
-  }
-  return announced
-}
-
-function sameAlgorithm(a: Digest, b: Digest): boolean {
-  return digestParts(a).algorithm === digestParts(b).algorithm
-}
-
-/** A login page or a proxy's notice, answered with status 200. */
-function refuseHtml(response: HttpResponse, name: string): void {
-  if (!/^text\/html\b/i.test(response.headers['content-type'] ?? '')) return
-  response.discard()
-  throw new CosignetError('BAD_RESPONSE', `${name} answers with an HTML page instead of JSON.`, {
-    hint: 'Check that the host is a registry, and that no proxy or login page stands in between.',
-  })
-}
-
-function readTags(bytes: Uint8Array, name: string): readonly string[] {
-  const what = `The list of tags of ${name}`
-  const document = parseJson(bytes, what)
-  const tags = (document as { readonly [key: string]: JsonValue } | null)?.['tags'] ?? []
-  // What is not a tag could not be asked for, so it is not passed on.
-  if (Array.isArray(tags))
-    return tags.filter((tag): tag is string => typeof tag === 'string' && TAG.test(tag))
-  throw new CosignetError('BAD_RESPONSE', `${what} is not a list.`)
 }

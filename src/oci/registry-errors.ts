@@ -18,21 +18,27 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
  * Turns an answer that is not a success into an error, with the registry's own codes and words (distribution-spec,
  * "Error Codes"), bounded and on one line. Reads the body.
  * @param what the task that failed, for example "Reading the manifest latest of ghcr.io/a/b".
+ * @param withheldFrom the token server that did not get the credentials for the registry, if there is one.
  */
 export async function registryError(
   response: HttpResponse,
   what: string,
   host: string,
+  withheldFrom?: string,
 ): Promise<CosignetError> {
   const { status } = response
   const code = CODES[status] ?? (status >= 500 ? 'UNAVAILABLE' : 'BAD_RESPONSE')
   const detail = await readDetail(response)
   return new CosignetError(code, `${what} failed: ${host} answers ${status}${detail}.`, {
-    hint: hintFor(code, host),
+    hint: hintFor(code, host, withheldFrom),
   })
 }
 
-function hintFor(code: ErrorCode, host: string): string | undefined {
+function hintFor(code: ErrorCode, host: string, withheldFrom: string | undefined): string | undefined {
+  // A private repository is 404 to who is not known.
+  if (withheldFrom !== undefined && ['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND'].includes(code)) {
+    return `The token server ${withheldFrom} is on another domain, so it was not sent the credentials for ${host}.`
+  }
   if (code === 'UNAUTHORIZED') {
     return `Log in to ${host} (docker login, podman login or skopeo login), or name the file with the credentials in REGISTRY_AUTH_FILE.`
   }

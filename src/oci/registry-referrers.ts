@@ -23,43 +23,70 @@ export async function listReferrers(
   signal: AbortSignal | undefined,
 ): Promise<readonly Descriptor[]> {
   const found: Descriptor[] = []
-  const task = `Listing the referrers of ${repository.name}@${digest}`
+  const what = `The list of referrers of ${repository.name}@${digest}`
   let path: string | URL | undefined = `referrers/${digest}`
   for (let page = 0; path !== undefined; page += 1) {
-    const response: HttpResponse = await transport.send({
-      method: 'GET',
-      path,
-      action: 'pull',
-      headers: { accept: MEDIA_TYPES.ociIndex },
-      signal,
-      expect: page === 0 ? NO_REFERRERS_API : [],
-      task,
-    })
-    const type = response.headers['content-type']?.split(';')[0]?.trim()
-    if (page === 0 && (response.status !== 200 || type !== MEDIA_TYPES.ociIndex)) {
+    const response: HttpResponse = await askReferrers(transport, path, signal, page === 0)
+    if (page === 0 && !isReferrersList(response)) {
       response.discard()
       return await listTagged(repository, digest, signal)
     }
     path = nextPage(response)
     const bytes = await response.bytes(LIMITS.manifestBytes)
-    const { content } = parseManifest(bytes, type, `The list of referrers of ${repository.name}@${digest}`)
+    const { content } = parseManifest(bytes, response.headers['content-type'], what)
     if (content.kind === 'index') found.push(...content.manifests)
     if (found.length > LIMITS.referrers || page >= PAGES_MAX) {
-      throw new CosignetError('TOO_LARGE', `${task} gives more than the limit of ${LIMITS.referrers}.`)
+      throw new CosignetError('TOO_LARGE', `${what} has more than the limit of ${LIMITS.referrers}.`)
     }
   }
   return found
 }
 
-/** The referrers tag schema: an index under `sha256-HEX`, 64 digits at most. */
+/** The tag under which clients keep the list where there is no API: `sha256-HEX`, 64 digits at most. */
+export function referrersTag(digest: Digest): string {
+  const { algorithm, hex } = digestParts(digest)
+  return `${algorithm}-${hex.slice(0, 64)}`
+}
+
+/** Whether the registry has the referrers API, so that it keeps the list by itself. @throws as `listReferrers` */
+export async function hasReferrersApi(
+  transport: RegistryTransport,
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const response = await askReferrers(transport, `referrers/${digest}`, signal, true)
+  response.discard()
+  return isReferrersList(response)
+}
+
+async function askReferrers(
+  transport: RegistryTransport,
+  path: string | URL,
+  signal: AbortSignal | undefined,
+  isFirst: boolean,
+): Promise<HttpResponse> {
+  return await transport.send({
+    method: 'GET',
+    path,
+    action: 'pull',
+    headers: { accept: MEDIA_TYPES.ociIndex },
+    signal,
+    expect: isFirst ? NO_REFERRERS_API : [],
+    task: `Listing the referrers in ${transport.host}/${transport.repository}`,
+  })
+}
+
+function isReferrersList({ status, headers }: HttpResponse): boolean {
+  return status === 200 && headers['content-type']?.split(';')[0]?.trim() === MEDIA_TYPES.ociIndex
+}
+
 async function listTagged(
   repository: Pick<ImageSource, 'getManifest'>,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly Descriptor[]> {
-  const { algorithm, hex } = digestParts(digest)
   try {
-    const { content } = await repository.getManifest(`${algorithm}-${hex.slice(0, 64)}`, signal)
+    const { content } = await repository.getManifest(referrersTag(digest), signal)
     // `cosign copy` puts the image itself under this tag; that is no list of referrers.
     return content.kind === 'index' ? content.manifests : []
   } catch (error) {

@@ -1,8 +1,10 @@
 import { type Clock, CosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
-import { type HttpClient, type HttpRequest, isLoopbackHost } from '../net/index.ts'
+import type { HttpClient, HttpRequest } from '../net/index.ts'
 import type { AuthChallenge } from './auth-challenge.ts'
 import { basicAuthorization, type Credentials } from './credentials.ts'
+import { type Attempts, RETRIED_STATUSES } from './registry-attempts.ts'
 import { registryError } from './registry-errors.ts'
+import type { Realm } from './registry-realm.ts'
 
 /** A bearer token of a registry's token server. */
 export interface RegistryToken {
@@ -14,12 +16,13 @@ export interface RegistryToken {
 export interface TokenRequest {
   readonly http: HttpClient
   readonly clock: Clock
-  /** Base URL of the registry that sent the challenge. */
-  readonly registry: URL
   readonly challenge: AuthChallenge
-  /** For example `repository:library/busybox:pull`. */
-  readonly scope: string
+  /** Of the challenge. */
+  readonly realm: Realm
+  /** For example `repository:library/busybox:pull`; at least one. */
+  readonly scopes: readonly string[]
   readonly credentials: Credentials | undefined
+  readonly attempts: Attempts
   readonly signal?: AbortSignal | undefined
 }
 
@@ -28,50 +31,36 @@ const LIFETIME_MIN_SECONDS = 60
 const CLIENT_ID = 'cosignet'
 
 /**
- * Gets a token from the server that the challenge names. That name comes from the registry, so it is not trusted:
- * `https` only, or plain `http` on loopback for a registry that itself is plain `http` on loopback, and then without
- * credentials; no redirect is followed.
+ * Gets a token from the realm of a challenge (distribution, "Token Authentication Specification"; with an identity
+ * token, "OAuth2 Token Authentication"). Credentials are sent only where the realm may have them; no redirect is
+ * followed.
  * @throws UNAUTHORIZED, FORBIDDEN, BAD_RESPONSE, UNAVAILABLE, TIMEOUT, ABORTED
  */
 export async function fetchToken(request: TokenRequest): Promise<RegistryToken> {
-  const { http, clock, scope } = request
-  const realm = readRealm(request)
-  const asked = clock().getTime()
-  const what = `Getting a token for ${quote(scope)}`
-  const response = await http.request({
-    ...(realm.protocol === 'https:' ? tokenRequest(realm, request) : anonymousRequest(realm, request)),
-    redirects: 'refuse',
-    ...(request.signal === undefined ? {} : { signal: request.signal }),
-  })
-  if (response.status !== 200) throw await registryError(response, what, realm.host)
-  return readToken(await response.bytes(LIMITS.tokenBytes), realm, asked)
-}
-
-function readRealm({ challenge, registry }: TokenRequest): URL {
-  const text = challenge.parameters.get('realm') ?? ''
-  const realm = URL.parse(text)
-  const plainAllowed =
-    registry.protocol === 'http:' &&
-    isLoopbackHost(registry.hostname) &&
-    realm !== null &&
-    isLoopbackHost(realm.hostname)
-  const allowed = realm?.protocol === 'https:' || (realm?.protocol === 'http:' && plainAllowed)
-  if (realm === null || !allowed || realm.username !== '' || realm.password !== '') {
-    throw new CosignetError(
-      'BAD_RESPONSE',
-      `The registry ${registry.host} names a token server that is not trusted: ${quote(text)} is not an https URL.`,
-    )
+  const { http, clock, scopes, realm, attempts, signal } = request
+  for (;;) {
+    const asked = clock().getTime()
+    const response = await http.request({
+      ...tokenExchange(request),
+      redirects: 'refuse',
+      ...(signal === undefined ? {} : { signal }),
+    })
+    const { status, headers } = response
+    if (status === 200) return readToken(await response.bytes(LIMITS.tokenBytes), realm.url, asked)
+    if (!RETRIED_STATUSES.has(status) || !(await attempts.again(signal, headers['retry-after']))) {
+      throw await registryError(response, `Getting a token for ${quote(scopes.join(' '))}`, realm.url.host)
+    }
+    response.discard()
   }
-  return realm
 }
 
 type TokenExchange = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>
 
-function tokenRequest(realm: URL, request: TokenRequest): TokenExchange {
-  const { credentials } = request
-  if (credentials === undefined) return anonymousRequest(realm, request)
+function tokenExchange(request: TokenRequest): TokenExchange {
+  const { credentials, realm, challenge, scopes } = request
+  if (credentials === undefined || !realm.mayHaveCredentials) return anonymousExchange(request)
   if (credentials.kind === 'basic') {
-    const { url } = anonymousRequest(realm, request)
+    const { url } = anonymousExchange(request)
     url.searchParams.set('account', credentials.username)
     const authorization = basicAuthorization(credentials.username, credentials.password)
     return { method: 'GET', url, headers: { authorization } }
@@ -80,23 +69,24 @@ function tokenRequest(realm: URL, request: TokenRequest): TokenExchange {
     grant_type: 'refresh_token',
     refresh_token: credentials.token,
     client_id: CLIENT_ID,
-    scope: request.scope,
+    scope: scopes.join(' '),
   })
-  const service = request.challenge.parameters.get('service')
+  const service = challenge.parameters.get('service')
   if (service !== undefined) form.set('service', service)
   return {
     method: 'POST',
-    url: realm,
+    url: realm.url,
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: Buffer.from(form.toString()),
   }
 }
 
-function anonymousRequest(realm: URL, { challenge, scope }: TokenRequest): TokenExchange {
-  const url = new URL(realm)
+function anonymousExchange({ challenge, realm, scopes }: TokenRequest): TokenExchange {
+  const url = new URL(realm.url)
   const service = challenge.parameters.get('service')
   if (service !== undefined) url.searchParams.set('service', service)
-  url.searchParams.set('scope', scope)
+  url.searchParams.delete('scope')
+  for (const scope of scopes) url.searchParams.append('scope', scope)
   return { method: 'GET', url }
 }
 

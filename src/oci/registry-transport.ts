@@ -1,14 +1,15 @@
-import { setTimeout as wait } from 'node:timers/promises'
-import { type Clock, CosignetError, isCosignetError, quote, systemClock } from '../core/index.ts'
+import { type Clock, CosignetError, isCosignetError, LIMITS, quote, systemClock } from '../core/index.ts'
 import {
   type HttpClient,
   type HttpRequest,
   type HttpResponse,
+  isBrokenConnectionError,
   isLoopbackHost,
   isPlainHttpError,
 } from '../net/index.ts'
 import type { CredentialProvider } from './credentials.ts'
 import { parseReference } from './reference.ts'
+import { Attempts, RETRIED_STATUSES } from './registry-attempts.ts'
 import { type RegistryAction, RegistryAuth } from './registry-auth.ts'
 import { registryError } from './registry-errors.ts'
 
@@ -16,6 +17,11 @@ export interface RegistryOptions {
   /** Host with port, as in a reference; `docker.io` is asked at `registry-1.docker.io`. */
   readonly registry: string
   readonly repository: string
+  /**
+   * Another repository of the same registry, from which blobs are mounted and not sent again. It takes no more than
+   * the right to read there; where the registry does not do it, blobs are sent. Default: none.
+   */
+  readonly mountFrom?: string
   readonly http: HttpClient
   /** Default: none, the registry is asked anonymously. */
   readonly credentials?: CredentialProvider
@@ -24,6 +30,11 @@ export interface RegistryOptions {
    * back.
    */
   readonly scheme?: 'https' | 'http' | 'auto'
+  /**
+   * How often a request is sent again that met a registry too busy or a connection that broke; a blob goes on where it
+   * stopped, and has the full number again after each MiB. Default: 3. 0: never.
+   */
+  readonly retries?: number
   /** Default: `systemClock`. */
   readonly clock?: Clock
   /** Waits before a request is repeated. Default: a timer. */
@@ -41,18 +52,21 @@ export interface RegistryRequest {
   readonly signal?: AbortSignal | undefined
   /** Statuses from 400 that are an answer and not an error. */
   readonly expect?: readonly number[]
-  /** A blob: only the idle time-out bounds it, and it is not repeated. Default: false. */
-  readonly blob?: boolean
+  /** The budget that repetitions are taken from. Default: one of its own. */
+  readonly attempts?: Attempts
+  /** Sent but once: neither repeated nor, after a challenge, authenticated anew. Default: false. */
+  readonly once?: boolean
+  /** Milliseconds for the exchange. Default: `LIMITS.requestMs`; `Infinity` for blobs. */
+  readonly timeoutMs?: number
+  /** Milliseconds for the answer, from the end of a streamed body. */
+  readonly answerMs?: number
   /** The task, for messages: "Reading the manifest latest of ghcr.io/a/b". */
   readonly task: string
 }
 
 const DOCKER_HUB_HOST = 'registry-1.docker.io'
-const RETRIED: ReadonlySet<number> = new Set([429, 500, 502, 503, 504])
-const RETRIES = 3
-const RETRY_MS = 500
-/** The longest wait that a registry may ask for by Retry-After. */
-const RETRY_MS_MAX = 10_000
+const RETRIES_DEFAULT = 3
+const RETRIES_MAX = 100
 
 /** Which scheme a loopback host turned out to speak, so that each client asks once. */
 const knownSchemes = new WeakMap<HttpClient, Map<string, 'http:' | 'https:'>>()
@@ -61,27 +75,45 @@ const knownSchemes = new WeakMap<HttpClient, Map<string, 'http:' | 'https:'>>()
 export class RegistryTransport {
   readonly host: string
   readonly repository: string
+  #mountFrom: string | undefined
   readonly #options: RegistryOptions
   readonly #auth: RegistryAuth
 
-  /** @throws INVALID_REFERENCE if registry and repository do not make a reference */
+  /** @throws INVALID_REFERENCE if registry and repository do not make a reference; USAGE */
   constructor(options: RegistryOptions) {
-    const { registry, repository, http, credentials, clock = systemClock } = options
-    const reference = parseReference(`${registry}/${repository}`)
-    if (
-      reference.registry !== registry ||
-      reference.repository !== repository ||
-      reference.tag !== 'latest'
-    ) {
-      throw new CosignetError(
-        'INVALID_REFERENCE',
-        `${quote(`${registry}/${repository}`)} is not a registry and a repository.`,
-      )
+    const { registry, repository, mountFrom, http, credentials, clock = systemClock, retries } = options
+    checkRepository(registry, repository)
+    if (mountFrom !== undefined) checkRepository(registry, mountFrom)
+    if (retries !== undefined && !(Number.isInteger(retries) && retries >= 0 && retries <= RETRIES_MAX)) {
+      throw new CosignetError('USAGE', `The number of retries is from 0 to ${RETRIES_MAX}, not ${retries}.`)
     }
     this.host = registry
     this.repository = repository
+    this.#mountFrom = mountFrom === repository ? undefined : mountFrom
     this.#options = options
-    this.#auth = new RegistryAuth({ http, clock, registry, repository, credentials })
+    const attempts = (): Attempts => this.attempts()
+    this.#auth = new RegistryAuth({ http, clock, registry, repository, mountFrom, credentials, attempts })
+  }
+
+  /** The other repository that blobs may be mounted from, if there is one. */
+  get mountFrom(): string | undefined {
+    return this.#mountFrom
+  }
+
+  /** The registry does not let us mount from there. */
+  stopMounting(): void {
+    this.#mountFrom = undefined
+  }
+
+  /** The error for an answer from 400. */
+  async errorOf(response: HttpResponse, task: string): Promise<CosignetError> {
+    return await registryError(response, task, this.host, this.#auth.withheldFrom)
+  }
+
+  /** A budget of tries for one task. */
+  attempts(): Attempts {
+    const { retries = RETRIES_DEFAULT, clock = systemClock, sleep } = this.#options
+    return new Attempts({ retries, clock, sleep, host: this.host })
   }
 
   /**
@@ -91,34 +123,33 @@ export class RegistryTransport {
    * ABORTED
    */
   async send(request: RegistryRequest): Promise<HttpResponse> {
-    for (let attempt = 0; ; attempt += 1) {
-      const response = await this.#sendAuthenticated(request)
-      if (response.status < 400 || request.expect?.includes(response.status) === true) return response
-      if (request.blob === true || attempt === RETRIES || !RETRIED.has(response.status)) {
-        throw await registryError(response, request.task, this.host)
+    const { attempts = this.attempts(), signal, once = false } = request
+    for (;;) {
+      let response: HttpResponse
+      try {
+        response = await this.#sendAuthenticated(request)
+      } catch (error) {
+        if (once || !isBrokenConnectionError(error) || !(await attempts.again(signal))) throw error
+        continue
+      }
+      const { status, headers } = response
+      if (status < 400 || request.expect?.includes(status) === true) return response
+      const busy = !once && RETRIED_STATUSES.has(status)
+      if (!busy || !(await attempts.again(signal, headers['retry-after']))) {
+        throw await this.errorOf(response, request.task)
       }
       response.discard()
-      await this.pause(attempt, request.signal, response.headers['retry-after'])
-    }
-  }
-
-  /** Waits before try `attempt + 2`: half a second, doubled each time, or what the registry asks for. */
-  async pause(attempt: number, signal: AbortSignal | undefined, retryAfter?: string): Promise<void> {
-    const asked = Number(retryAfter ?? Number.NaN) * 1000
-    const ms = Math.min(asked >= 0 ? asked : RETRY_MS * 2 ** attempt, RETRY_MS_MAX)
-    try {
-      await (this.#options.sleep ?? sleep)(ms, signal)
-    } catch (error) {
-      throw new CosignetError('ABORTED', `Waiting for ${this.host} was stopped.`, { cause: error })
     }
   }
 
   async #sendAuthenticated(request: RegistryRequest): Promise<HttpResponse> {
     for (let attempt = 0; ; attempt += 1) {
-      const { response, authorization } = await this.#sendByScheme(request)
-      if (response.status !== 401 || attempt === 1) return response
-      const again = await this.#auth.challenged(response.headers['www-authenticate'], authorization)
-      if (!again) return response
+      const { response, authorization, base } = await this.#sendByScheme(request)
+      // A challenge of another origin, after a redirect or at an upload, is not the registry's.
+      const challenged = response.status === 401 && response.url.origin === base.origin
+      if (!challenged || attempt === 1) return response
+      const again = await this.#auth.challenged(response, authorization)
+      if (!again || request.once === true) return response
       response.discard()
     }
   }
@@ -161,7 +192,7 @@ export class RegistryTransport {
   }
 
   async #sendOnce(request: RegistryRequest, base: URL): Promise<Sent> {
-    const { path, signal } = request
+    const { path, signal, timeoutMs = LIMITS.requestMs, answerMs } = request
     const url = path instanceof URL ? path : new URL(`/v2/${this.repository}/${path}`, base)
     // A URL of another origin came from the registry's answer; credentials stay at home.
     const authorization =
@@ -172,22 +203,31 @@ export class RegistryTransport {
       headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(signal === undefined ? {} : { signal }),
-      ...(request.blob === true ? { timeoutMs: Number.POSITIVE_INFINITY } : {}),
+      timeoutMs,
+      ...(answerMs === undefined ? {} : { answerMs }),
     })
-    return { response, authorization }
+    return { response, authorization, base }
   }
 }
 
 interface Sent {
   readonly response: HttpResponse
   readonly authorization: string | undefined
+  /** The registry as it was asked. */
+  readonly base: URL
+}
+
+function checkRepository(registry: string, repository: string): void {
+  const reference = parseReference(`${registry}/${repository}`)
+  const { tag } = reference
+  if (reference.registry === registry && reference.repository === repository && tag === 'latest') return
+  throw new CosignetError(
+    'INVALID_REFERENCE',
+    `${quote(`${registry}/${repository}`)} is not a registry and a repository.`,
+  )
 }
 
 /** What Go, nginx and others answer to plain HTTP on a TLS port: 400 and some words, never a registry's JSON. */
 function isAnswerOfTlsPort({ status, headers }: HttpResponse): boolean {
   return status === 400 && headers['content-type']?.startsWith('application/json') !== true
-}
-
-async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  await wait(ms, undefined, signal === undefined ? {} : { signal })
 }

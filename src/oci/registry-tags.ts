@@ -1,0 +1,41 @@
+import { CosignetError, type JsonValue, LIMITS, parseJson } from '../core/index.ts'
+import type { HttpResponse } from '../net/index.ts'
+import { isTag, refuseHtml } from './registry-answers.ts'
+import { nextPage, PAGES_MAX } from './registry-pages.ts'
+import type { RegistryTransport } from './registry-transport.ts'
+
+const TAGS_A_PAGE = 1000
+
+/**
+ * Lists the tags of a repository (distribution-spec 1.1, "Listing Tags"), each once, in the order of the registry.
+ * @param name of the repository, for messages.
+ * @throws TOO_LARGE, BAD_RESPONSE, INVALID_JSON, and as `RegistryTransport.send`
+ */
+export async function listTags(
+  transport: RegistryTransport,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const task = `Listing the tags of ${name}`
+  const tags = new Set<string>()
+  let path: string | URL | undefined = `tags/list?n=${TAGS_A_PAGE}`
+  for (let page = 0; path !== undefined; page += 1) {
+    const response: HttpResponse = await transport.send({ method: 'GET', path, action: 'pull', signal, task })
+    refuseHtml(response, name)
+    path = nextPage(response)
+    for (const tag of readTags(await response.bytes(LIMITS.jsonBytes), name)) tags.add(tag)
+    if (page >= PAGES_MAX) {
+      throw new CosignetError('TOO_LARGE', `${task} does not end after ${PAGES_MAX} pages.`)
+    }
+  }
+  return [...tags]
+}
+
+function readTags(bytes: Uint8Array, name: string): readonly string[] {
+  const what = `The list of tags of ${name}`
+  const document = parseJson(bytes, what)
+  const tags = (document as { readonly [key: string]: JsonValue } | null)?.['tags'] ?? []
+  // What is not a tag could not be asked for, so it is not passed on.
+  if (Array.isArray(tags)) return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag))
+  throw new CosignetError('BAD_RESPONSE', `${what} is not a list.`)
+}
