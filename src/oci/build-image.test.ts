@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,22 +7,29 @@ import { gunzipSync } from 'node:zlib'
 import { unpackTar } from 'modern-tar'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { collectBytes } from '../core/index.ts'
-import { type BuildImageOptions, type BuiltImage, buildImage } from './build-image.ts'
+import { type BuildImageOptions, buildImage } from './build-image.ts'
+import type { BuiltImage } from './build-result.ts'
 import type { Descriptor } from './manifest.ts'
 
 const AMD64 = { os: 'linux', architecture: 'amd64' }
 const ARM64 = { os: 'linux', architecture: 'arm64', variant: 'v8' }
 
+let root: string
 let folder: string
+let temporaryFolder: string
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'cosignet-build-'))
+  root = await mkdtemp(join(tmpdir(), 'cosignet-test-'))
+  folder = join(root, 'folder')
+  temporaryFolder = join(root, 'temporary')
+  await mkdir(folder)
+  await mkdir(temporaryFolder)
 })
 afterEach(async () => {
-  await rm(folder, { recursive: true })
+  await rm(root, { recursive: true })
 })
 
 async function build(options: Partial<BuildImageOptions> = {}): Promise<BuiltImage> {
-  return await buildImage(folder, { platforms: [AMD64], ...options })
+  return await buildImage(folder, { platforms: [AMD64], temporaryFolder, ...options })
 }
 
 async function blob(image: BuiltImage, descriptor: Descriptor): Promise<Buffer> {
@@ -132,10 +139,35 @@ describe('buildImage', () => {
     expect(Buffer.from(entries[1]?.data ?? []).equals(content)).toBe(true)
   })
 
-  it('refuses a folder that changed since', async () => {
+  it('reads the folder once, and keeps its layer until it is closed', async () => {
     await fill()
     const image = await build()
     await writeFile(join(folder, 'b.txt'), 'HELLO')
+    const { layer } = parts(image)
+    expect(await blob(image, layer)).toEqual(await blob(image, layer))
+    await image.close()
+    expect(await readdir(temporaryFolder)).toEqual([])
+    await expect(blob(image, layer)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('leaves nothing behind where it fails or is stopped', async () => {
+    await writeFile(join(folder, '.wh.x'), '')
+    await expect(build()).rejects.toMatchObject({ code: 'INVALID_IMAGE' })
+    await rm(join(folder, '.wh.x'))
+    await fill()
+    await expect(build({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(await readdir(temporaryFolder)).toEqual([])
+  })
+
+  it('refuses a kept layer that was changed', async () => {
+    await fill()
+    const image = await build()
+    const [spool = ''] = await readdir(temporaryFolder)
+    const [file = ''] = await readdir(join(temporaryFolder, spool))
+    const path = join(temporaryFolder, spool, file)
+    const bytes = await readFile(path)
+    bytes[20] = (bytes[20] ?? 0) ^ 1
+    await writeFile(path, bytes)
     await expect(blob(image, parts(image).layer)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
   })
 
@@ -160,7 +192,9 @@ describe('buildImage', () => {
   })
 
   it('says which folder is not there', async () => {
-    await expect(buildImage(join(folder, 'gone'), { platforms: [AMD64] })).rejects.toMatchObject({
+    await expect(
+      buildImage(join(folder, 'gone'), { platforms: [AMD64], temporaryFolder }),
+    ).rejects.toMatchObject({
       code: 'FILE',
       message: `${JSON.stringify(join(folder, 'gone'))} cannot be read: no such file or folder.`,
     })

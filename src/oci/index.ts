@@ -3,7 +3,9 @@
  * or blob that does not have its digest never leaves this room.
  */
 export { type AuthFileOptions, createAuthFileCredentials } from './auth-files.ts'
-export { type BuildImageOptions, type BuiltImage, buildImage } from './build-image.ts'
+export { type BuildImageOptions, buildImage } from './build-image.ts'
+export { formatPlatform, parsePlatform } from './build-platform.ts'
+export type { BuiltImage } from './build-result.ts'
 export type { CredentialProvider, Credentials } from './credentials.ts'
 export {
   checkDigest,

@@ -1,10 +1,11 @@
+import { tmpdir } from 'node:os'
 import { CosignetError, quote } from '../../core/index.ts'
 import {
   buildImage,
   formatReference,
   type ImageSource,
   openLayout,
-  type Platform,
+  parsePlatform,
   parseReference,
   pushImage,
   repositoryName,
@@ -54,10 +55,10 @@ export const command = defineCommand<Flags, [string, string]>({
       )
     }
     const { tag } = reference
-    const { source, root } = await openSource(sourceName, flags)
+    const { source, root, close } = await openSource(sourceName, flags, cli.signal)
     const pushed = await withRegistries(cli, flags, async (open) => {
-      return await pushImage(source, root, open(reference), tag, cli.signal)
-    })
+      return await pushImage(source, root, await open(reference), tag, cli.signal)
+    }).finally(close)
     const name = `${repositoryName(reference)}@${pushed.root}`
     return {
       exit: 0,
@@ -71,7 +72,13 @@ export const command = defineCommand<Flags, [string, string]>({
   },
 })
 
-async function openSource(name: string, flags: Flags): Promise<{ source: ImageSource; root: string }> {
+interface OpenSource {
+  readonly source: ImageSource
+  readonly root: string
+  close(): Promise<void>
+}
+
+async function openSource(name: string, flags: Flags, signal: AbortSignal): Promise<OpenSource> {
   if (name.startsWith('oci:')) {
     if ((flags.platform ?? flags.entrypoint) !== undefined) {
       throw new CosignetError('USAGE', 'A layout has its platforms and entry points already.', {
@@ -81,20 +88,13 @@ async function openSource(name: string, flags: Flags): Promise<{ source: ImageSo
     // As skopeo reads it: the path ends at the first colon.
     const [path = '', ...ref] = name.slice('oci:'.length).split(':')
     const layout = await openLayout(path, ref.length === 0 ? undefined : ref.join(':'))
-    return { source: layout, root: layout.root.digest }
+    return { source: layout, root: layout.root.digest, close: async () => undefined }
   }
   const image = await buildImage(name, {
     platforms: (flags.platform ?? 'linux/amd64').split(',').map(parsePlatform),
+    temporaryFolder: tmpdir(),
+    signal,
     ...(flags.entrypoint === undefined ? {} : { entrypoint: flags.entrypoint }),
   })
-  return { source: image, root: image.root.digest }
-}
-
-function parsePlatform(text: string): Platform {
-  const match = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9]+))?$/.exec(text.trim())
-  const [, os, architecture, variant] = match ?? []
-  if (os === undefined || architecture === undefined) {
-    throw new CosignetError('USAGE', `${quote(text)} is not a platform such as linux/amd64.`)
-  }
-  return { os, architecture, ...(variant === undefined ? {} : { variant }) }
+  return { source: image, root: image.root.digest, close: () => image.close() }
 }
