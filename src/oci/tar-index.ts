@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { CosignetError, collectBytes, decodeUtf8, fileError, LIMITS, quote } from '../core/index.ts'
-import { detectCompression } from './tar-compression.ts'
+import { detectCompression, MAGIC_BYTES } from './tar-compression.ts'
 import { parsePaxRecords, parseTarHeader, TAR_BLOCK_BYTES, type TarHeader, tarPadding } from './tar-header.ts'
 import { spoolArchive } from './tar-spool.ts'
 
@@ -84,7 +84,7 @@ async function openFile(path: string, what: string, temporaryFolder: string): Pr
       const stats = await file.stat()
       if (stats.isDirectory()) throw new CosignetError('FILE', `${what} cannot be read: it is a folder.`)
       if (stats.isFile()) {
-        const head = Buffer.alloc(6)
+        const head = Buffer.alloc(MAGIC_BYTES)
         const { bytesRead } = await file.read(head, 0, head.byteLength, 0)
         if (detectCompression(head.subarray(0, bytesRead)) === undefined) {
           return { file, size: stats.size, close: () => file.close() }
