@@ -17,6 +17,8 @@ export {
   parseDigest,
 } from './digest.ts'
 export { openLayout } from './layout.ts'
+export { type ArchivedImage, type LayoutArchiveOptions, openLayoutArchive } from './layout-archive.ts'
+export { createLayoutArchive } from './layout-archive-destination.ts'
 export { createLayout, type LayoutOptions } from './layout-destination.ts'
 export type { LocalImage } from './layout-image.ts'
 export { UNNAMED } from './layout-index.ts'
