@@ -2,38 +2,175 @@ import { homedir } from 'node:os'
 import type { FlagParametersForType } from '@stricli/core'
 import { CosignetError, LIMITS, quote, readFileBounded } from '../core/index.ts'
 import { HttpClient } from '../net/index.ts'
-import { createAuthFileCredentials, openRegistry, type Reference, type RegistryClient } from '../oci/index.ts'
+import {
+  type CredentialProvider,
+  certificatesIn,
+  checkNotBlocked,
+  createAuthFileCredentials,
+  createMirroredSource,
+  type ImageSource,
+  openRegistry,
+  type Reference,
+  type RegistriesConf,
+  type RegistryClient,
+  type RegistryEndpoint,
+  readEndpoints,
+  readHostCertificates,
+  readRegistriesConf,
+  repositoryName,
+  writeEndpoint,
+} from '../oci/index.ts'
 import type { Cli } from './cli.ts'
-import { optionalText, switchFlag } from './flags.ts'
+import { switchFlag } from './flags.ts'
+import { registryFlags, registrySettings, SHARED_REGISTRY_FLAGS } from './registry-flags.ts'
+import type { RegistrySettings } from './registry-settings.ts'
 
-/** How a command reaches registries. */
-export interface RegistryFlags {
-  readonly registryCa?: string | undefined
-  readonly insecureSkipTlsVerify: boolean
+/** Opens registries by what the flags and the files of this machine say: certificates, credentials, mirrors. */
+export interface RegistryAccess {
+  /**
+   * The registry that the reference names, to write to, list and delete in: locations and mirrors of registries.conf
+   * are for reading (containers-registries.conf(5)).
+   * @param options.mountFrom another repository of the same registry, to take blobs from.
+   * @throws FORBIDDEN if registries.conf blocks it; INVALID_CONFIG, FILE
+   */
+  open(reference: Reference, options?: { readonly mountFrom?: string }): Promise<RegistryClient>
+
+  /** Where to read the image: its mirrors, then its registry, as registries.conf says. @throws as `open` */
+  openSource(reference: Reference): Promise<ImageSource>
+
+  /** Ends all connections. */
+  close(): void
 }
 
-export const REGISTRY_FLAGS: FlagParametersForType<RegistryFlags> = {
-  registryCa: optionalText('PEM certificate of an authority to trust beside the known ones', 'FILE'),
-  insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry'),
+/**
+ * Reads registries.conf and the certificates that are always trusted, and opens registries from then on.
+ * @throws INVALID_TOML, INVALID_CONFIG, FILE, TOO_LARGE
+ */
+export async function openRegistryAccess(cli: Cli, settings: RegistrySettings): Promise<RegistryAccess> {
+  const place = placeOf(cli)
+  const [conf, ca] = await Promise.all([
+    readRegistriesConf(place),
+    trustedCertificates(cli, settings.registryCa),
+  ])
+  const clients = new HttpClients(cli, settings, ca)
+  const credentials = credentialsFor(cli, settings, conf)
+
+  const openEndpoint = async (endpoint: RegistryEndpoint, named: Reference, mountFrom?: string) => {
+    checkNotBlocked(endpoint)
+    const { reference } = endpoint
+    const insecure = settings.tlsVerify === undefined ? endpoint.insecure : !settings.tlsVerify
+    const http = await clients.clientFor(reference.registry, insecure)
+    return openRegistry(reference, {
+      http,
+      ...credentials(reference.registry === named.registry),
+      ...(settings.tlsVerify === true ? { scheme: 'https' } : {}),
+      ...(settings.retries === undefined ? {} : { retries: settings.retries }),
+      ...(mountFrom === undefined ? {} : { mountFrom }),
+    })
+  }
+
+  return {
+    open: async (reference, options = {}) =>
+      await openEndpoint(writeEndpoint(conf, reference), reference, options.mountFrom),
+    openSource: async (reference) => {
+      const endpoints = readEndpoints(conf, reference)
+      const [only] = endpoints
+      if (only !== undefined && endpoints.length === 1) return await openEndpoint(only, reference)
+      return createMirroredSource(
+        repositoryName(reference),
+        endpoints.map((endpoint) => ({ open: async () => await openEndpoint(endpoint, reference) })),
+      )
+    },
+    close: () => clients.close(),
+  }
+}
+
+/** One client for each way to do TLS: what a host trusts and shows is for that host alone. */
+class HttpClients {
+  readonly #cli: Cli
+  readonly #settings: RegistrySettings
+  readonly #ca: readonly string[]
+  readonly #clients = new Map<string, Promise<HttpClient>>()
+  readonly #opened: HttpClient[] = []
+
+  constructor(cli: Cli, settings: RegistrySettings, ca: readonly string[]) {
+    this.#cli = cli
+    this.#settings = settings
+    this.#ca = ca
+  }
+
+  clientFor(host: string, insecure: boolean): Promise<HttpClient> {
+    const key = `${insecure ? 'insecure' : 'secure'} ${host}`
+    const client = this.#clients.get(key) ?? this.#create(host, insecure)
+    this.#clients.set(key, client)
+    return client
+  }
+
+  close(): void {
+    for (const client of this.#opened) client.close()
+  }
+
+  async #create(host: string, insecure: boolean): Promise<HttpClient> {
+    const { certDir } = this.#settings
+    const { ca, clientCertificate } = await readHostCertificates(host, {
+      home: homedir(),
+      ...(certDir === undefined ? {} : { certDir }),
+    })
+    const client = new HttpClient({
+      ...httpOptions(this.#cli, [...this.#ca, ...ca]),
+      ...(clientCertificate === undefined ? {} : { clientCertificate }),
+      ...(insecure ? { insecureSkipTlsVerify: true } : {}),
+    })
+    this.#opened.push(client)
+    return client
+  }
+}
+
+/** What is sent to a registry as proof of who asks, for the one that was named and for others. */
+function credentialsFor(
+  cli: Cli,
+  settings: RegistrySettings,
+  conf: RegistriesConf,
+): (named: boolean) => { credentials?: CredentialProvider } {
+  const { creds, authfile } = settings
+  const files = createAuthFileCredentials({
+    ...placeOf(cli),
+    credentialHelpers: conf.credentialHelpers,
+    ...(authfile === undefined ? {} : { authFile: authfile }),
+  })
+  return (named) => {
+    if (creds === 'none') return {}
+    if (named && creds !== undefined) return { credentials: async () => ({ kind: 'basic', ...creds }) }
+    return { credentials: files }
+  }
+}
+
+/** Where this user's configuration files are. */
+export function placeOf(cli: Cli): {
+  readonly environment: Cli['environment']
+  readonly home: string
+  readonly uid?: number
+} {
+  const uid = process.getuid?.()
+  return { environment: cli.environment, home: homedir(), ...(uid === undefined ? {} : { uid }) }
 }
 
 /** Opens an HTTP client that trusts the known roots, `SSL_CERT_FILE` and the file given. */
-export async function openHttp(
-  cli: Cli,
-  flags: { readonly ca: string | undefined; readonly insecureSkipTlsVerify?: boolean },
-): Promise<HttpClient> {
+export async function openHttp(cli: Cli, flags: { readonly ca: string | undefined }): Promise<HttpClient> {
+  return new HttpClient(httpOptions(cli, await trustedCertificates(cli, flags.ca)))
+}
+
+function httpOptions(cli: Cli, ca: readonly string[]): ConstructorParameters<typeof HttpClient>[0] {
+  return { ca, environment: cli.environment, ...(cli.trace === undefined ? {} : { trace: cli.trace }) }
+}
+
+async function trustedCertificates(cli: Cli, path: string | undefined): Promise<readonly string[]> {
   const system = cli.environment['SSL_CERT_FILE'] ?? ''
-  const ca = [
+  return [
     // Like Go's programs, which take a file without certificates for an empty store.
     ...(system === '' ? [] : certificatesIn(await readCertificateFile(system))),
-    ...(flags.ca === undefined ? [] : await readCertificates(flags.ca)),
+    ...(path === undefined ? [] : await readCertificates(path)),
   ]
-  return new HttpClient({
-    ca,
-    environment: cli.environment,
-    ...(flags.insecureSkipTlsVerify === true ? { insecureSkipTlsVerify: true } : {}),
-    ...(cli.trace === undefined ? {} : { trace: cli.trace }),
-  })
 }
 
 /** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE, INVALID_CONFIG */
@@ -49,29 +186,41 @@ async function readCertificateFile(path: string): Promise<string> {
   )
 }
 
-function certificatesIn(text: string): readonly string[] {
-  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+/** How a command that speaks to one registry reaches it. */
+export interface RegistryFlags {
+  readonly registryCa?: string | undefined
+  readonly insecureSkipTlsVerify: boolean
+  readonly authfile?: string | undefined
+  readonly certDir?: string | undefined
+  readonly creds?: string | undefined
+  readonly tlsVerify?: boolean | undefined
+}
+
+const { authfile, certDir, creds, tlsVerify } = registryFlags('')
+
+export const REGISTRY_FLAGS: FlagParametersForType<RegistryFlags> = {
+  registryCa: SHARED_REGISTRY_FLAGS.registryCa,
+  insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry'),
+  authfile,
+  certDir,
+  creds,
+  tlsVerify,
 }
 
 /** Lends registries to `use` and closes the connections afterwards. */
 export async function withRegistries<T>(
   cli: Cli,
   flags: RegistryFlags,
-  use: (open: (reference: Reference) => RegistryClient) => Promise<T>,
+  use: (open: RegistryAccess['open'], openSource: RegistryAccess['openSource']) => Promise<T>,
 ): Promise<T> {
-  const http = await openHttp(cli, {
-    ca: flags.registryCa,
-    insecureSkipTlsVerify: flags.insecureSkipTlsVerify,
-  })
-  const uid = process.getuid?.()
-  const credentials = createAuthFileCredentials({
-    environment: cli.environment,
-    home: homedir(),
-    ...(uid === undefined ? {} : { uid }),
-  })
+  const settings = registrySettings('', flags)
+  const access = await openRegistryAccess(
+    cli,
+    flags.insecureSkipTlsVerify ? { ...settings, tlsVerify: false } : settings,
+  )
   try {
-    return await use((reference) => openRegistry(reference, { http, credentials }))
+    return await use(access.open, access.openSource)
   } finally {
-    http.close()
+    access.close()
   }
 }

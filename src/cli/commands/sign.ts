@@ -60,7 +60,9 @@ export const command = defineCommand<Flags, string[]>({
     const signed = await withRegistries(cli, flags, async (open) => {
       const results: Signed[] = []
       for (const reference of references) {
-        results.push(...(await signOne({ cli, flags, key, annotations, reference, store: open(reference) })))
+        results.push(
+          ...(await signOne({ cli, flags, key, annotations, reference, store: await open(reference) })),
+        )
       }
       return results
     })

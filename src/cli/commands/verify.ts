@@ -1,6 +1,6 @@
 import { LIMITS, quote, readFileBounded } from '../../core/index.ts'
 import { formatPublicKey, parsePublicKey } from '../../keys/index.ts'
-import { type Digest, parseReference, type Reference, type RegistryClient } from '../../oci/index.ts'
+import { type Digest, type ImageSource, parseReference, type Reference } from '../../oci/index.ts'
 import { evaluatePolicy, type Policy, type Verdict } from '../../policy/index.ts'
 import { asJson, type Cli } from '../cli.ts'
 import { defineCommand } from '../command.ts'
@@ -22,10 +22,10 @@ export const command = defineCommand<Flags, string[]>({
   async run(cli, flags, ...names) {
     const references = names.map(parseReference)
     const policy = await policyFor(flags.key)
-    const verdicts = await withRegistries(cli, flags, async (open) => {
+    const verdicts = await withRegistries(cli, flags, async (_open, openSource) => {
       const results: Verdict[] = []
       for (const reference of references)
-        results.push(await verifyOne(cli, policy, reference, open(reference)))
+        results.push(await verifyOne(cli, policy, reference, await openSource(reference)))
       return results
     })
     return {
@@ -47,7 +47,7 @@ async function verifyOne(
   cli: Cli,
   policy: Policy,
   reference: Reference,
-  source: RegistryClient,
+  source: ImageSource,
 ): Promise<Verdict> {
   const manifestDigest = reference.digest ?? (await resolve(cli, reference, source))
   return await evaluatePolicy({
@@ -61,7 +61,7 @@ async function verifyOne(
   })
 }
 
-async function resolve(cli: Cli, reference: Reference, source: RegistryClient): Promise<Digest> {
+async function resolve(cli: Cli, reference: Reference, source: ImageSource): Promise<Digest> {
   const manifest = await source.getManifest(reference.tag ?? 'latest', cli.signal)
   return manifest.digest
 }
