@@ -23,6 +23,7 @@ const STATUS = {
   SIZE_INVALID: 400,
   TAG_INVALID: 400,
   TOOMANYREQUESTS: 429,
+  UNAUTHORIZED: 401,
   UNKNOWN: 500,
   UNSUPPORTED: 405,
 } as const satisfies Record<string, ContentfulStatusCode>

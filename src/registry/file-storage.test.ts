@@ -37,6 +37,7 @@ describe('fileStorage', () => {
     const unfinished = await before.startUpload('team/app')
     await before.appendUpload('team/app', unfinished, stream('half'))
     expect(await readdir(join(directory, 'incoming'))).toEqual([unfinished])
+    await before.close()
 
     const after = await fileStorage(directory)
     expect(await readdir(join(directory, 'incoming'))).toEqual([])
@@ -47,6 +48,32 @@ describe('fileStorage', () => {
     expect(await after.listTags('team/app')).toEqual(['V1.0'])
     expect(await after.getTag('team/app', 'V1.0')).toBe(digestOf('m'))
     expect(await after.hasRepository('team')).toBe(false)
+  })
+
+  it('belongs to one writer at a time, beside any number of readers', async () => {
+    const writer = await fileStorage(directory)
+    const id = await writer.startUpload('a')
+    await writer.appendUpload('a', id, stream('content'))
+    await expect(fileStorage(directory)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: `The folder ${JSON.stringify(directory)} is in use by another registry.`,
+    })
+    const readers = [
+      await fileStorage(directory, { readOnly: true }),
+      await fileStorage(directory, { readOnly: true }),
+    ]
+    await writer.finishUpload('a', id, digestOf('content'))
+    for (const reader of readers) expect(await reader.blobSize('a', digestOf('content'))).toBe(7)
+    await writer.close()
+    await (await fileStorage(directory)).close()
+  })
+
+  it('leaves a folder as it is that it only reads', async () => {
+    await mkdir(join(directory, 'incoming'))
+    await writeFile(join(directory, 'incoming/half'), 'half')
+    const reader = await fileStorage(directory, { readOnly: true })
+    expect(await reader.listTags('a')).toEqual([])
+    expect(await readdir(directory, { recursive: true })).toEqual(['incoming', 'incoming/half'])
   })
 
   it('gives a blob its name only when it is whole, and to its owner only', async () => {

@@ -6,33 +6,41 @@ import { errnoOf, fileError, quote, syncDirectory } from '../core/index.ts'
 import { type Digest, isDigest } from '../oci/index.ts'
 import { repositoryPaths } from './file-paths.ts'
 import { createFileSink, type FileSink, makeDirectory } from './file-sink.ts'
+import { lockFolder } from './folder-lock.ts'
 import type { RegistryStorage, StoredManifest } from './storage.ts'
 import { UploadSessions } from './upload-sessions.ts'
 
 const READ_CHUNK = 256 * 1024
 
+export interface FileStorageOptions {
+  /**
+   * Change nothing: the directory must be there, and need not be writable; another process may write to it. What
+   * changes the content must not be called. Default: false.
+   */
+  readonly readOnly?: boolean
+}
+
 /**
- * Keeps a registry in a directory that belongs to one process at a time:
+ * Keeps a registry in a directory, which belongs to one process that writes at a time:
  *
  *     repositories/<name>/_blobs/<algorithm>/<hex>           the blob
  *     repositories/<name>/_manifests/<algorithm>/<hex>       a line with the media type, then the manifest
  *     repositories/<name>/_referrers/<algorithm>/<hex>/<algorithm>-<hex>   empty: the second refers to the first
  *     repositories/<name>/_tags/<tag>                        the digest
  *     incoming/<uuid>                                        what is being written
+ *     lock                                                   empty; locked by the process that writes
  *
  * A repository has its own files, so nothing is to be had through another; a mount is a hard link, so content is
  * there once and goes with its last name. Whatever has a name is whole and synced: it was written in `incoming`, which
  * is emptied at the start. Tags differ by case, so the file system must tell it apart.
- * @throws FILE if the directory cannot be made or written
+ * @throws CONFLICT if another process writes to the directory; FILE if it cannot be used
  */
-export async function fileStorage(directory: string): Promise<RegistryStorage> {
+export async function fileStorage(
+  directory: string,
+  options: FileStorageOptions = {},
+): Promise<RegistryStorage> {
   const incoming = join(directory, 'incoming')
-  try {
-    await rm(incoming, { recursive: true, force: true })
-    await makeDirectory(incoming)
-  } catch (error) {
-    throw fileError(error, `The folder ${quote(directory)} of the registry cannot be used`)
-  }
+  const release = options.readOnly === true ? await lookAt(directory) : await takeOver(directory, incoming)
   const paths = repositoryPaths(join(directory, 'repositories'))
   const uploads = new UploadSessions<FileSink>()
   const inTurn = turns()
@@ -93,6 +101,32 @@ export async function fileStorage(directory: string): Promise<RegistryStorage> {
         return true
       }),
     listTags: (name) => list(paths.tags(name)),
+
+    close: async () => release(),
+  }
+}
+
+async function lookAt(directory: string): Promise<() => void> {
+  try {
+    await readdir(directory)
+  } catch (error) {
+    throw fileError(error, `The folder ${quote(directory)} of the registry cannot be read`)
+  }
+  return () => undefined
+}
+
+/** Locks the directory and clears what a process before left half-written. @returns what unlocks it */
+async function takeOver(directory: string, incoming: string): Promise<() => void> {
+  let release = (): void => undefined
+  try {
+    await makeDirectory(directory)
+    release = lockFolder(directory)
+    await rm(incoming, { recursive: true, force: true })
+    await makeDirectory(incoming)
+    return release
+  } catch (error) {
+    release()
+    throw fileError(error, `The folder ${quote(directory)} of the registry cannot be used`)
   }
 }
 

@@ -73,6 +73,8 @@ export function memoryStorage(): RegistryStorage {
       return true
     },
     listTags: async (name) => [...(repositories.get(name)?.tags.keys() ?? [])],
+
+    close: async () => undefined,
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { collectBytes, LIMITS } from '../core/index.ts'
+import { CosignetError, collectBytes, LIMITS } from '../core/index.ts'
 import { issueCertificates, serve } from '../net/index.ts'
 import { fileStorage } from './file-storage.ts'
 import { memoryStorage } from './memory-storage.ts'
@@ -492,6 +492,67 @@ describe.each<[string, () => Promise<RegistryStorage>]>([
       path = /^<(.+)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1]
     }
     expect(seen).toEqual(digests.sort())
+  })
+})
+
+describe('registry with a door', () => {
+  it.each([
+    ['GET', '/v2/'],
+    ['GET', '/v2'],
+    ['GET', '/v2/a/tags/list'],
+    ['GET', `/v2/a/blobs/${sha('none')}`],
+    ['HEAD', '/v2/a/manifests/v1'],
+    ['PUT', '/v2/a/manifests/v1'],
+    ['POST', '/v2/a/blobs/uploads/'],
+    ['GET', '/other'],
+  ])('asks on %s %s for credentials', async (method, path) => {
+    const app = createRegistry({ storage: memoryStorage(), authenticate: async (it) => it === 'right' })
+    const ask = (authorization: string) =>
+      app.fetch(new Request(`http://registry${path}`, { method, headers: { authorization } }))
+    const refused = await ask('wrong')
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('www-authenticate')).toBe('Basic realm="cosignet"')
+    expect(refused.headers.get('docker-distribution-api-version')).toBe('registry/2.0')
+    expect((await ask('right')).status).not.toBe(401)
+  })
+
+  it('says so when too many wait at it', async () => {
+    const authenticate = async () => {
+      throw new CosignetError('UNAVAILABLE', 'Too many.')
+    }
+    const app = createRegistry({ storage: memoryStorage(), authenticate })
+    const response = await app.fetch(new Request('http://registry/v2/'))
+    expect(response.status).toBe(429)
+    expect(await response.json()).toEqual({ errors: [{ code: 'TOOMANYREQUESTS', message: 'Too many.' }] })
+  })
+})
+
+describe('registry that only reads', () => {
+  it.each([
+    ['PUT', 'manifests/v1', 'GET, HEAD'],
+    ['DELETE', 'manifests/v1', 'GET, HEAD'],
+    ['DELETE', `blobs/${sha('layer')}`, 'GET, HEAD'],
+    ['POST', 'blobs/uploads/', ''],
+    ['POST', `blobs/uploads/?mount=${sha('layer')}&from=a`, ''],
+    ['PATCH', 'blobs/uploads/00000000-0000-0000-0000-000000000000', 'GET'],
+    ['PUT', 'blobs/uploads/00000000-0000-0000-0000-000000000000', 'GET'],
+  ])('refuses %s %s', async (method, path, allow) => {
+    const app = createRegistry({ storage: memoryStorage(), readOnly: true })
+    const response = await app.fetch(new Request(`http://registry/v2/a/${path}`, { method }))
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow])
+    expect(await response.json()).toEqual({
+      errors: [{ code: 'UNSUPPORTED', message: 'The registry is read-only.' }],
+    })
+  })
+
+  it('gives what was put before', async () => {
+    const storage = memoryStorage()
+    const writer = createRegistry({ storage })
+    const upload = `http://registry/v2/a/blobs/uploads/?digest=${sha('layer')}`
+    await writer.fetch(new Request(upload, { method: 'POST', body: 'layer' }))
+    const reader = createRegistry({ storage, readOnly: true })
+    const got = await reader.fetch(new Request(`http://registry/v2/a/blobs/${sha('layer')}`))
+    expect(await got.text()).toBe('layer')
   })
 })
 

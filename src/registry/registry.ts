@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import type { Authenticator } from './basic-auth.ts'
 import { BlobHomes } from './blob-homes.ts'
 import { deleteBlob, getBlob } from './blobs.ts'
 import { answerError, refusal } from './errors.ts'
@@ -11,11 +12,15 @@ import { appendUpload, cancelUpload, finishUpload, getUpload, startUpload } from
 
 export interface RegistryOptions {
   readonly storage: RegistryStorage
+  /** Whom to let in; whoever is in may read and write everything. Default: everybody. */
+  readonly authenticate?: Authenticator
+  /** Answer all that would change the content with 405. Default: false. */
+  readonly readOnly?: boolean
 }
 
 /**
- * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`. It asks nobody who they are:
- * who must be kept out is to be turned away before. Answers of error have the form and codes of the specification.
+ * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`. Answers of error have the form
+ * and codes of the specification.
  */
 export function createRegistry(options: RegistryOptions): Hono {
   const app = new Hono()
@@ -26,9 +31,22 @@ export function createRegistry(options: RegistryOptions): Hono {
     // Clients that know Docker's registry look for it.
     context.header('docker-distribution-api-version', 'registry/2.0')
   })
-  const shared = { storage: options.storage, homes: new BlobHomes() }
+  const { storage, authenticate, readOnly = false } = options
+  const shared: Shared = { storage, homes: new BlobHomes(), readOnly }
+  app.use(async ({ req }, next) => {
+    if (authenticate !== undefined && !(await authenticate(req.header('authorization')))) {
+      throw refusal('UNAUTHORIZED', 'The registry asks for a user and a password.', {
+        headers: { 'www-authenticate': 'Basic realm="cosignet"' },
+      })
+    }
+    await next()
+  })
   app.all('/v2/*', ({ req }) => answer(shared, req.raw))
   return app
+}
+
+interface Shared extends Pick<Exchange, 'storage' | 'homes'> {
+  readonly readOnly: boolean
 }
 
 interface Route {
@@ -53,7 +71,7 @@ const ROUTES: readonly Route[] = [
   },
 ]
 
-async function answer(shared: Pick<Exchange, 'storage' | 'homes'>, request: Request): Promise<Response> {
+async function answer(shared: Shared, request: Request): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url)
   const path = pathname.slice('/v2/'.length)
   if (path === '') return Response.json({})
@@ -64,16 +82,20 @@ async function answer(shared: Pick<Exchange, 'storage' | 'homes'>, request: Requ
     if (!isRepositoryName(repository)) throw refusal('NAME_INVALID', 'The repository has no valid name.')
     const untrustedTail = decode(tail)
     const exchange: Exchange = { ...shared, request, query: searchParams, repository, untrustedTail }
-    return handlerOf(route, request.method)(exchange)
+    return handlerOf(route, request.method, shared.readOnly)(exchange)
   }
   throw refusal('UNSUPPORTED', 'There is no such endpoint.', { status: 404 })
 }
 
-function handlerOf(route: Route, method: string): Handler {
-  const handler = Object.hasOwn(route.methods, method) ? route.methods[method] : undefined
+/** A registry that only reads has no other methods, and says so like distribution's does. */
+function handlerOf(route: Route, method: string, readOnly: boolean): Handler {
+  const all = Object.entries(route.methods)
+  const allowed = readOnly ? all.filter(([name]) => name === 'GET' || name === 'HEAD') : all
+  const handler = allowed.find(([name]) => name === method)?.[1]
   if (handler !== undefined) return handler
-  const allow = Object.keys(route.methods).join(', ')
-  throw refusal('UNSUPPORTED', `The endpoint allows ${allow}.`, { headers: { allow } })
+  const allow = allowed.map(([name]) => name).join(', ')
+  const message = readOnly ? 'The registry is read-only.' : `The endpoint allows ${allow}.`
+  throw refusal('UNSUPPORTED', message, { headers: { allow } })
 }
 
 /** Some clients write the colon of a digest as %3A. What cannot be decoded stays, and is not valid as anything. */

@@ -75,4 +75,7 @@ export interface RegistryStorage {
   ): Promise<boolean>
   /** All tags, in any order. */
   listTags(repository: string): Promise<readonly string[]>
+
+  /** Lets go of what it holds of the system; no other call may follow. */
+  close(): Promise<void>
 }
