@@ -19,6 +19,10 @@ export interface Cli {
   readonly signal: AbortSignal
   /** Whether a person can be asked. */
   readonly interactive: boolean
+  /** How the result will be printed. */
+  readonly format: OutputFormat
+  /** Standard error where it is a terminal, for what is drawn there. */
+  readonly terminal?: { write(text: string): void; columns(): number }
   /** Tells a person what is going on, on standard error. */
   say(message: string): void
   /** Prints a result before the command ends, for one that goes on running. */

@@ -119,6 +119,11 @@ function withCommonFlags<Flags extends FlagsOf<Flags>, Args extends BaseArgs>(
   } as unknown as TypedCommandParameters<Flags & CommonFlags, Args, CommandContext>
 }
 
+const terminal: NonNullable<Cli['terminal']> = {
+  write: (text) => process.stderr.write(text),
+  columns: () => process.stderr.columns || 80,
+}
+
 async function runGuarded(
   flags: CommonFlags,
   signal: AbortSignal,
@@ -128,6 +133,8 @@ async function runGuarded(
     environment: process.env,
     signal,
     interactive: process.stdin.isTTY && process.stderr.isTTY,
+    format: flags.output,
+    ...(process.stderr.isTTY ? { terminal } : {}),
     say: (message) => process.stderr.write(`${message}\n`),
     print: (outcome) => process.stdout.write(formatOutcome(outcome, flags.output)),
     ...(flags.debug ? { trace: (line: string) => process.stderr.write(`debug: ${line}\n`) } : {}),

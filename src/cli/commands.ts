@@ -13,6 +13,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/image-push.ts'),
   },
   {
+    name: 'image copy',
+    brief: 'Copy an image with all that refers to it',
+    load: () => import('./commands/image-copy.ts'),
+  },
+  {
     name: 'sign',
     brief: 'Sign images in the format that the guest reads',
     load: () => import('./commands/sign.ts'),

@@ -1,11 +1,12 @@
-import { CosignetError, isCosignetError } from '../core/index.ts'
-import type {
-  BlobOutcome,
-  Descriptor,
-  Digest,
-  ImageDestination,
-  ImageSource,
-  Manifest,
+import { isCosignetError } from '../core/index.ts'
+import {
+  type BlobOutcome,
+  type Descriptor,
+  type Digest,
+  type ImageDestination,
+  type ImageSource,
+  type Manifest,
+  watchedStream,
 } from '../oci/index.ts'
 import type { BlobRole, CopiedBlob, CopyEvent } from './events.ts'
 import { parallel } from './parallel.ts'
@@ -15,7 +16,6 @@ const PARALLEL = 6
 
 /** A blob to copy. */
 export interface BlobToCopy extends CopiedBlob {
-  readonly mediaType: string
   /** Where it is not to be read from the source: opens the stream, verified. */
   readonly open?: () => AsyncIterable<Uint8Array>
 }
@@ -91,28 +91,22 @@ async function copyBlob(
 ): Promise<BlobOutcome | 'left'> {
   const open = blob.open ?? (() => source.getBlob(blob, signal))
   try {
-    return await destination.putBlob(blob, () => counted(open(), blob, onEvent), signal)
+    return await destination.putBlob(blob, () => watched(open(), blob, onEvent), signal)
   } catch (error) {
     if (!isCosignetError(error, 'NOT_FOUND') || !FOREIGN.test(blob.mediaType)) throw error
     return 'left'
   }
 }
 
-async function* counted(
+/** Reports what passes; a stream that verifies itself still does, and nothing is hashed twice. */
+function watched(
   chunks: AsyncIterable<Uint8Array>,
   blob: BlobToCopy,
   onEvent: (event: CopyEvent) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncIterable<Uint8Array> {
   let bytes = 0
-  for await (const chunk of chunks) {
-    bytes += chunk.byteLength
-    if (bytes > blob.size) {
-      throw new CosignetError(
-        'DIGEST_MISMATCH',
-        `The blob ${blob.digest} is longer than its ${blob.size} bytes.`,
-      )
-    }
+  return watchedStream(chunks, (length) => {
+    bytes += length
     onEvent({ kind: 'blob-progress', blob, bytes })
-    yield chunk
-  }
+  })
 }

@@ -368,7 +368,11 @@ function putReferrer(store: MemoryImageStore, subject: Manifest, text: string): 
   return referrer
 }
 
-function putManifest(store: MemoryImageStore, document: { mediaType: string }, tag?: string): Manifest {
+function putManifest(
+  store: MemoryImageStore,
+  document: { readonly mediaType: string; readonly [key: string]: unknown },
+  tag?: string,
+): Manifest {
   const bytes = encodeUtf8(JSON.stringify(document))
   const digest = digestOf(bytes)
   store.manifests.set(digest, { bytes, digest, mediaType: document.mediaType })

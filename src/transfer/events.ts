@@ -20,5 +20,6 @@ export interface CopiedBlob {
   readonly digest: Digest
   /** Bytes. */
   readonly size: number
+  readonly mediaType: string
   readonly role: BlobRole
 }

@@ -45,14 +45,12 @@ export function withSignatureTags(source: ImageSource): SignedSource {
         return image.manifest
       }
     },
-    async *getBlob(descriptor, signal) {
+    getBlob: (descriptor, signal) => {
       for (const { blobs } of images.values()) {
         const bytes = blobs.get(descriptor.digest)
-        if (bytes === undefined) continue
-        yield bytes
-        return
+        if (bytes !== undefined) return once(bytes)
       }
-      yield* source.getBlob(descriptor, signal)
+      return source.getBlob(descriptor, signal)
     },
     listReferrers: (digest, signal) => source.listReferrers(digest, signal),
     listOpenPgp: async (digest) =>
@@ -74,4 +72,8 @@ async function readFiles(
 function subjectOfTag(tag: string): Digest | undefined {
   const match = /^(sha256)-([0-9a-f]{64})\.sig$/.exec(tag)
   return match === null ? undefined : parseDigest(`${match[1]}:${match[2]}`)
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes
 }

@@ -1,0 +1,151 @@
+import { tmpdir } from 'node:os'
+import { encodeUtf8, writeFileAtomically } from '../../core/index.ts'
+import { type ImageLocation, parseLocation, repositoryName } from '../../oci/index.ts'
+import { type CopiedImage, copyImage, type ImageFormat, type RefusedImage } from '../../transfer/index.ts'
+import { asJson, type Cli, type Outcome } from '../cli.ts'
+import { defineCommand } from '../command.ts'
+import { optionalText, switchFlag, twoTexts } from '../flags.ts'
+import { formatLocation, openImage, openTarget } from '../image-access.ts'
+import { type PolicyFlags, readJudge } from '../image-policy.ts'
+import { PLATFORM_FLAGS, type PlatformFlags, wantedPlatform } from '../platform-flags.ts'
+import { formatBytes, showProgress } from '../progress.ts'
+import { openRegistryAccess } from '../registry-access.ts'
+import {
+  type RegistrySideFlags,
+  registryFlags,
+  registrySettings,
+  SHARED_REGISTRY_FLAGS,
+  type SharedRegistryFlags,
+} from '../registry-flags.ts'
+import { formatVerdict } from '../verdict-text.ts'
+
+interface Flags
+  extends PlatformFlags,
+    PolicyFlags,
+    SharedRegistryFlags,
+    RegistrySideFlags<'src'>,
+    RegistrySideFlags<'dest'> {
+  readonly all: boolean
+  readonly format?: ImageFormat | undefined
+  readonly preserveDigests: boolean
+  readonly removeSignatures: boolean
+  readonly digestfile?: string | undefined
+  readonly quiet: boolean
+}
+
+export const command = defineCommand<Flags, [string, string]>({
+  brief: 'Copies an image with all that refers to it from one place to another.',
+  details:
+    'SOURCE and DESTINATION are docker://REFERENCE, oci:FOLDER[:NAME], oci-archive:FILE[:NAME], dir:FOLDER,\n' +
+    'docker-archive:FILE[:REFERENCE] or docker-daemon:REFERENCE.\n\n' +
+    'Signatures, attestations, SBOMs and other referrers go with the image; a destination that cannot hold them\n' +
+    'refuses the copy. Digests stay as they are unless --format or the destination demands another form. With\n' +
+    '--policy the image is judged by the rules of the guest before the destination is opened: exit status 1 if it is\n' +
+    'denied, and nothing was touched. The name at the destination moves last.',
+  parameters: {
+    flags: {
+      all: switchFlag('Copy every image of an index, and the index'),
+      ...PLATFORM_FLAGS,
+      format: {
+        kind: 'enum',
+        values: ['oci', 'v2s2'],
+        optional: true,
+        brief: 'Format of the manifests at the destination (default: as they are)',
+      },
+      preserveDigests: switchFlag('Fail if the destination cannot hold the image under its digest'),
+      removeSignatures: switchFlag('Copy the image alone, without what refers to it'),
+      policy: optionalText('Copy only what this containers-policy.json allows', 'FILE'),
+      resources: optionalText(
+        'Folder that stands for the KBS, with the keys that the policy names',
+        'FOLDER',
+      ),
+      digestfile: optionalText('Write the digest at the destination to this file', 'FILE'),
+      quiet: switchFlag('Show no progress'),
+      ...SHARED_REGISTRY_FLAGS,
+      ...registryFlags('src'),
+      ...registryFlags('dest'),
+    },
+    aliases: { a: 'all', f: 'format', q: 'quiet' },
+    positional: twoTexts(['SOURCE', 'Image to copy'], ['DESTINATION', 'Where to copy it']),
+  },
+  async run(cli, flags, from, to) {
+    const source = parseLocation(from)
+    const destination = parseLocation(to)
+    const judge = await readJudge(cli, flags, source, destination)
+    const [sourceAccess, targetAccess] = await Promise.all([
+      openRegistryAccess(cli, registrySettings('src', flags)),
+      openRegistryAccess(cli, registrySettings('dest', flags)),
+    ])
+    const progress = showProgress(cli, flags.quiet)
+    try {
+      const opened = await openImage(source, sourceAccess)
+      try {
+        const result = await copyImage({
+          source: opened.source,
+          from: opened.from,
+          openTarget: () => openTarget(destination, targetAccess, source),
+          select: flags.all ? 'all' : wantedPlatform(flags),
+          attached: !flags.removeSignatures,
+          preserveDigests: flags.preserveDigests,
+          temporaryFolder: tmpdir(),
+          signal: cli.signal,
+          onEvent: progress.onEvent,
+          ...(flags.format === undefined ? {} : { format: flags.format }),
+          ...(judge === undefined ? {} : { judge }),
+        })
+        progress.end()
+        if (result.outcome === 'denied') return refused(result)
+        if (flags.digestfile !== undefined) {
+          await writeFileAtomically(flags.digestfile, encodeUtf8(result.digest), { mode: 0o644 })
+        }
+        return copied(cli, source, destination, result)
+      } finally {
+        await opened.close()
+      }
+    } finally {
+      progress.end()
+      sourceAccess.close()
+      targetAccess.close()
+    }
+  },
+})
+
+function refused({ verdicts }: RefusedImage): Outcome {
+  return {
+    exit: 1,
+    data: asJson({ outcome: 'denied', verdicts }),
+    text: verdicts.map((verdict) => formatVerdict(verdict)).join('\n\n'),
+  }
+}
+
+function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, result: CopiedImage): Outcome {
+  const { digest, manifests, blobs, attached, left } = result
+  if (left.length > 0) {
+    cli.say(
+      `Note: ${left.length} signature(s) or other referrers of the whole index stay behind; copy it with --all to take them along.`,
+    )
+  }
+  const name =
+    destination.transport === 'docker' ? `${repositoryName(destination.reference)}@${digest}` : digest
+  const moved = [
+    `${blobs.written} blob(s) with ${formatBytes(blobs.bytes)} sent`,
+    `${blobs.present} there already`,
+    ...(blobs.mounted > 0 ? [`${blobs.mounted} mounted`] : []),
+    ...(blobs.left > 0 ? [`${blobs.left} foreign left where they are`] : []),
+    ...(attached.length > 0 ? [`${attached.length} signature(s) and other referrers went along`] : []),
+  ]
+  return {
+    exit: 0,
+    data: asJson({
+      outcome: 'copied',
+      source: formatLocation(source),
+      destination: formatLocation(destination),
+      digest,
+      manifests,
+      blobs,
+      attached,
+      left,
+    }),
+    text: `Copied ${formatLocation(source)} to ${formatLocation(destination)}\n${moved.join(', ')}\n${name}`,
+  }
+}

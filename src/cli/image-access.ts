@@ -1,0 +1,115 @@
+import { CosignetError } from '../core/index.ts'
+import {
+  createLayout,
+  type Digest,
+  formatReference,
+  type ImageLocation,
+  type ImageSource,
+  openLayout,
+  repositoryName,
+  type StagedDestination,
+  UNNAMED,
+} from '../oci/index.ts'
+import type { CopyTarget } from '../transfer/index.ts'
+import type { RegistryAccess } from './registry-access.ts'
+
+/** An image to read. */
+export interface OpenedImage {
+  readonly source: ImageSource
+  /** What to ask the source for. */
+  readonly from: string | Digest
+  close(): Promise<void>
+}
+
+/** Opens the image at a location. @throws NOT_FOUND, FORBIDDEN, INVALID_*, FILE, UNAVAILABLE, UNSUPPORTED */
+export async function openImage(
+  location: ImageLocation,
+  access: Pick<RegistryAccess, 'openSource'>,
+): Promise<OpenedImage> {
+  switch (location.transport) {
+    case 'docker': {
+      const { reference } = location
+      const source = await access.openSource(reference)
+      return { source, from: reference.digest ?? reference.tag ?? 'latest', close: async () => undefined }
+    }
+    case 'oci': {
+      const source = await openLayout(location.path, location.image ?? location.index)
+      return { source, from: source.root.digest, close: async () => undefined }
+    }
+    default:
+      throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be read yet.`)
+  }
+}
+
+/**
+ * Opens a location to write an image to.
+ * @param source where the image comes from: blobs of another repository of the same registry are mounted.
+ * @throws FORBIDDEN, INVALID_*, FILE, ALREADY_EXISTS, UNAVAILABLE, UNSUPPORTED
+ */
+export async function openTarget(
+  location: ImageLocation,
+  access: Pick<RegistryAccess, 'open'>,
+  source?: ImageLocation,
+): Promise<CopyTarget> {
+  switch (location.transport) {
+    case 'docker': {
+      const { tag, digest } = location.reference
+      const mountFrom = mountable(location, source)
+      const registry = await access.open(location.reference, mountFrom === undefined ? {} : { mountFrom })
+      return {
+        destination: registry,
+        readable: registry,
+        tag,
+        ...(digest === undefined ? {} : { digest }),
+        commit: async () => undefined,
+        abort: async () => undefined,
+      }
+    }
+    case 'oci':
+      return staged(await createLayout(location.path), location.image)
+    default:
+      throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be written yet.`)
+  }
+}
+
+/** Writes a location as it was given, its reference in full. */
+export function formatLocation(location: ImageLocation): string {
+  const { transport } = location
+  switch (transport) {
+    case 'docker':
+      return `docker://${formatReference(location.reference)}`
+    case 'docker-daemon':
+      return `${transport}:${'id' in location.name ? location.name.id : formatReference(location.name)}`
+    case 'docker-archive': {
+      const name =
+        location.reference === undefined ? placeOf(location) : `:${formatReference(location.reference)}`
+      return `${transport}:${location.path}${name}`
+    }
+    case 'oci':
+    case 'oci-archive':
+      return `${transport}:${location.path}${location.image === undefined ? placeOf(location) : `:${location.image}`}`
+    case 'dir':
+      return `${transport}:${location.path}`
+  }
+}
+
+function placeOf({ index }: { readonly index?: number }): string {
+  return index === undefined ? '' : `:@${index}`
+}
+
+function staged(destination: StagedDestination, name: string | undefined): CopyTarget {
+  return {
+    destination,
+    tag: name ?? UNNAMED,
+    commit: (signal) => destination.commit(signal),
+    abort: () => destination.abort(),
+  }
+}
+
+function mountable(location: ImageLocation, source: ImageLocation | undefined): string | undefined {
+  if (location.transport !== 'docker' || source?.transport !== 'docker') return undefined
+  const same = location.reference.registry === source.reference.registry
+  return same && repositoryName(location.reference) !== repositoryName(source.reference)
+    ? source.reference.repository
+    : undefined
+}
