@@ -6,6 +6,12 @@ export { type AuthFileOptions, createAuthFileCredentials } from './auth-files.ts
 export { type BuildImageOptions, buildImage } from './build-image.ts'
 export { formatPlatform, parsePlatform } from './build-platform.ts'
 export type { BuiltImage } from './build-result.ts'
+export {
+  certificatesIn,
+  type HostCertificates,
+  type HostCertificatesOptions,
+  readHostCertificates,
+} from './certs-d.ts'
 export type { CredentialProvider, Credentials } from './credentials.ts'
 export {
   checkDigest,
@@ -34,6 +40,7 @@ export {
   type Platform,
   parseManifest,
 } from './manifest.ts'
+export { createMirroredSource, type MirrorEndpoint } from './mirrored-source.ts'
 export { type PushedImage, pushImage } from './push-image.ts'
 export {
   formatReference,
@@ -43,6 +50,14 @@ export {
   withDigest,
   withTag,
 } from './reference.ts'
+export {
+  checkNotBlocked,
+  type RegistriesConf,
+  type RegistryEndpoint,
+  readEndpoints,
+  writeEndpoint,
+} from './registries-conf.ts'
+export { type RegistriesConfOptions, readRegistriesConf } from './registries-conf-files.ts'
 export { type ManifestHead, openRegistry, RegistryClient } from './registry-client.ts'
 export type { RegistryOptions } from './registry-transport.ts'
 export type {
