@@ -71,12 +71,18 @@ export class DigestVerifier {
 
   /** @throws DIGEST_MISMATCH if what was read has another digest. */
   finish(): void {
-    const actual = `${digestParts(this.#expected).algorithm}:${this.#hash.digest('hex')}`
-    if (!constantTimeEqual(encodeUtf8(actual), encodeUtf8(this.#expected))) {
-      throw new CosignetError(
-        'DIGEST_MISMATCH',
-        `${this.#what} has the digest ${actual}, not ${this.#expected}.`,
-      )
-    }
+    requireDigest(this.#hash.digest('hex'), this.#expected, this.#what)
+  }
+}
+
+/**
+ * Checks a hash that was computed by the algorithm of a digest.
+ * @param hex lower case.
+ * @throws DIGEST_MISMATCH
+ */
+export function requireDigest(hex: string, expected: Digest, what: string): void {
+  const actual = `${digestParts(expected).algorithm}:${hex}`
+  if (!constantTimeEqual(encodeUtf8(actual), encodeUtf8(expected))) {
+    throw new CosignetError('DIGEST_MISMATCH', `${what} has the digest ${actual}, not ${expected}.`)
   }
 }
