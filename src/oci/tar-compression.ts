@@ -24,6 +24,13 @@ export function detectCompression(head: Uint8Array): Compression | undefined {
   return MAGICS.find(([, magic]) => magic.test(hex))?.[0]
 }
 
+/** Content that may have been compressed, as it unpacks. */
+export interface UnpackedContent {
+  /** How it was compressed; undefined if it is as it was. */
+  readonly compression: Compression | undefined
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
 /**
  * Unpacks gzip and zstd, recognised by their first bytes, all members and frames; plain content passes as it is.
  * `chunks` is read to its end before the last of it is passed on, so that a check which it makes there is made.
@@ -36,9 +43,27 @@ export async function* decompress(
   limit: number,
   what: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* (await openCompressed(chunks, limit, what)).chunks
+}
+
+/** Unpacks as `decompress`, and tells first what it found. @throws as `chunks` does; the rest comes when it is read. */
+export async function openCompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  limit: number,
+  what: string,
+): Promise<UnpackedContent> {
   const { head, whole } = await peek(chunks)
+  const compression = detectCompression(head)
+  return { compression, chunks: bounded(unpack(whole, compression, what), limit, what) }
+}
+
+async function* bounded(
+  chunks: AsyncIterable<Uint8Array>,
+  limit: number,
+  what: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let size = 0
-  for await (const chunk of unpack(whole, detectCompression(head), what)) {
+  for await (const chunk of chunks) {
     size += chunk.byteLength
     if (size > limit) {
       throw new CosignetError('TOO_LARGE', `${what} unpacks to more than the limit of ${limit} bytes.`)
