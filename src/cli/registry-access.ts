@@ -132,13 +132,16 @@ function credentialsFor(
   settings: RegistrySettings,
   conf: RegistriesConf,
 ): (named: boolean) => { credentials?: CredentialProvider } {
-  const { creds, authfile } = settings
+  const { creds, registryToken, authfile } = settings
   const files = createAuthFileCredentials({
     ...placeOf(cli),
     credentialHelpers: conf.credentialHelpers,
     ...(authfile === undefined ? {} : { authFile: authfile }),
   })
   return (named) => {
+    if (named && registryToken !== undefined) {
+      return { credentials: async () => ({ kind: 'registry-token', bearer: registryToken }) }
+    }
     if (creds === 'none') return {}
     if (named && creds !== undefined) return { credentials: async () => ({ kind: 'basic', ...creds }) }
     return { credentials: files }

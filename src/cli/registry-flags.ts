@@ -11,6 +11,7 @@ interface SideFlags {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly noCreds?: boolean | undefined
+  readonly registryToken?: string | undefined
   readonly certDir?: string | undefined
   readonly tlsVerify?: boolean | undefined
   readonly authfile?: string | undefined
@@ -48,6 +49,7 @@ const SIDE_FLAGS: FlagParametersForType<SideFlags> = {
   username: optionalText('Log in with this name and --password', 'USER'),
   password: optionalText(`Log in with this; ${OTHERS_SEE_IT}`, 'PASSWORD'),
   noCreds: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not log in' },
+  registryToken: optionalText(`Bearer token for the registry; ${OTHERS_SEE_IT}`, 'TOKEN'),
   certDir: optionalText('Folder with *.crt, *.cert and *.key to connect with', 'FOLDER'),
   tlsVerify: TLS_VERIFY,
   authfile: AUTHFILE,
@@ -78,13 +80,18 @@ export function registrySettings<Side extends RegistrySide>(
   flags: RegistrySideFlags<Side> & SharedRegistryFlags,
 ): RegistrySettings {
   const own = sideFlags(side, flags)
-  const creds = readCreds(own, (name) => `--${toKebab(flagName(side, name))}`)
-  const { certDir } = own
+  const spell = (name: keyof SideFlags): string => `--${toKebab(flagName(side, name))}`
+  const creds = readCreds(own, spell)
+  const { registryToken, certDir } = own
+  if (registryToken !== undefined && !/^[\x21-\x7e]+$/.test(registryToken)) {
+    throw new CosignetError('USAGE', `The value of ${spell('registryToken')} cannot stand in a header.`)
+  }
   const tlsVerify = own.tlsVerify ?? flags.tlsVerify
   const authfile = own.authfile ?? flags.authfile
   const { registryCa, retryTimes } = flags
   return {
     ...(creds === undefined ? {} : { creds }),
+    ...(registryToken === undefined ? {} : { registryToken }),
     ...(certDir === undefined ? {} : { certDir }),
     ...(tlsVerify === undefined ? {} : { tlsVerify }),
     ...(authfile === undefined ? {} : { authfile }),

@@ -8,6 +8,8 @@ export interface RegistrySettings {
   readonly tlsVerify?: boolean
   /** For the registry that a reference names, and never for a mirror elsewhere. `none`: nobody is logged in to. */
   readonly creds?: { readonly username: string; readonly password: string } | 'none'
+  /** Sent as it is to the registry that a reference names, and to no other host. */
+  readonly registryToken?: string
   /** The only file of credentials. */
   readonly authfile?: string
   /** How often a request is repeated that failed for the moment. Default: as `RegistryOptions`. */

@@ -99,7 +99,11 @@ describe('the files of registry credentials', () => {
     })
     expect(await find('plain.io', 'a')).toEqual(basic('u', 'with:colon'))
     expect(await find('colon.io', 'a')).toEqual(basic('u', 'with:colon'))
-    expect(await find('token.io', 'a')).toEqual({ kind: 'identity-token', token: 'refresh' })
+    expect(await find('token.io', 'a')).toEqual({
+      kind: 'identity-token',
+      token: 'refresh',
+      username: 'u',
+    })
     expect(await find('empty.io', 'a')).toBeUndefined()
   })
 

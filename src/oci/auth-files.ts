@@ -10,8 +10,8 @@ import {
   normaliseAuthKey,
   readAuthDocument,
 } from './auth-document.ts'
-import { askCredentialHelper } from './credential-helper.ts'
-import type { CredentialProvider, Credentials } from './credentials.ts'
+import { askCredentialHelper, type CredentialHelper } from './credential-helper.ts'
+import type { AccountCredentials, CredentialProvider } from './credentials.ts'
 
 export interface AuthFileOptions extends AuthFilePaths {
   /**
@@ -20,6 +20,11 @@ export interface AuthFileOptions extends AuthFilePaths {
    */
   readonly credentialHelpers?: readonly string[]
 }
+
+/** A credential provider that knows accounts alone. */
+export type AccountProvider = (
+  ...asked: Parameters<CredentialProvider>
+) => Promise<AccountCredentials | undefined>
 
 /** The name of the files among credential helpers. */
 const AUTH_FILES = 'containers-auth.json'
@@ -33,7 +38,7 @@ const AUTH_FILES = 'containers-auth.json'
  *
  * The provider throws INVALID_CONFIG for a broken file, naming it and never what it holds.
  */
-export function createAuthFileCredentials(options: AuthFileOptions): CredentialProvider {
+export function createAuthFileCredentials(options: AuthFileOptions): AccountProvider {
   const { environment, credentialHelpers = [] } = options
   const helpers = credentialHelpers.length === 0 ? [AUTH_FILES] : credentialHelpers
   return async (registry, repository) => {
@@ -41,7 +46,7 @@ export function createAuthFileCredentials(options: AuthFileOptions): CredentialP
       const found =
         helper === AUTH_FILES
           ? await findInFiles(options, registry, repository)
-          : await askCredentialHelper(helper, registry, environment)
+          : await askCredentialHelper({ name: helper, server: registry, environment })
       if (found !== undefined) return found
     }
     return undefined
@@ -52,7 +57,7 @@ async function findInFiles(
   options: AuthFilePaths,
   registry: string,
   repository: string,
-): Promise<Credentials | undefined> {
+): Promise<AccountCredentials | undefined> {
   for (const file of authFilesToRead(options)) {
     const document = await readAuthDocument(file)
     if (document === undefined) continue
@@ -68,26 +73,19 @@ async function findInDocument(
   registry: string,
   repository: string,
   environment: AuthFilePaths['environment'],
-): Promise<Credentials | undefined> {
+): Promise<AccountCredentials | undefined> {
   const helper = helperOf(document, path, registry)
-  if (helper !== undefined) return await askCredentialHelper(helper.name, helper.server, environment)
+  if (helper !== undefined) return await askCredentialHelper({ ...helper, environment })
   const found = matchAuths(authSection(document, 'auths', path), path, registry, repository)
   if (found !== undefined) return found
-  const store = document['credsStore']
-  if (typeof store !== 'string' || store === '') return undefined
-  return await askCredentialHelper(
-    store,
-    registry === 'docker.io' ? DOCKER_HUB_SERVER : registry,
-    environment,
-  )
+  const store = storeOf(document, registry)
+  return store === undefined ? undefined : await askCredentialHelper({ ...store, environment })
 }
 
-/** The helper that a file names for a registry, and the name that it knows the registry by: the key itself. */
-export function helperOf(
-  document: JsonObject,
-  path: string,
-  registry: string,
-): { readonly name: string; readonly server: string } | undefined {
+type NamedHelper = Pick<CredentialHelper, 'name' | 'server'>
+
+/** The helper that a file names for one registry; it knows the registry by the key itself. @throws INVALID_CONFIG */
+export function helperOf(document: JsonObject, path: string, registry: string): NamedHelper | undefined {
   const entries = Object.entries(authSection(document, 'credHelpers', path))
   const entry =
     entries.find(([key]) => key === registry) ?? entries.find(([key]) => normaliseAuthKey(key) === registry)
@@ -96,12 +94,19 @@ export function helperOf(
   return typeof name === 'string' && name !== '' ? { name, server } : undefined
 }
 
+/** The helper that a file names for all registries that have none of their own (Docker's `credsStore`). */
+export function storeOf(document: JsonObject, registry: string): NamedHelper | undefined {
+  const name = document['credsStore']
+  if (typeof name !== 'string' || name === '') return undefined
+  return { name, server: registry === 'docker.io' ? DOCKER_HUB_SERVER : registry }
+}
+
 function matchAuths(
   auths: JsonObject,
   path: string,
   registry: string,
   repository: string,
-): Credentials | undefined {
+): AccountCredentials | undefined {
   const byKey = new Map(Object.entries(auths).map(([key, value]) => [normaliseAuthKey(key), { key, value }]))
   // What is written out counts before what is an older spelling of it.
   for (const [key, value] of Object.entries(auths)) byKey.set(key, { key, value })
@@ -119,19 +124,20 @@ function matchAuths(
  * @returns undefined for an entry without: it stands for "in the credential store".
  * @throws INVALID_CONFIG
  */
-export function readAuthEntry(value: JsonValue, key: string, path: string): Credentials | undefined {
+export function readAuthEntry(value: JsonValue, key: string, path: string): AccountCredentials | undefined {
   const entry = asObject(value)
   if (entry === undefined) throw brokenAuthFile(path, `its entry for ${quote(key)} is not an object`)
   const { auth, username, password, identitytoken } = entry
-  if (typeof identitytoken === 'string' && identitytoken !== '') {
-    return { kind: 'identity-token', token: identitytoken }
-  }
   if (typeof username === 'string' && username !== '' && typeof password === 'string') {
     return { kind: 'basic', username, password }
   }
-  if (auth === undefined || auth === null || auth === '') return undefined
   const pair = typeof auth === 'string' ? decodeUtf8(Buffer.from(auth, 'base64')) : undefined
   const colon = pair?.indexOf(':') ?? -1
+  if (typeof identitytoken === 'string' && identitytoken !== '') {
+    const account = pair === undefined || colon < 1 ? {} : { username: pair.slice(0, colon) }
+    return { kind: 'identity-token', token: identitytoken, ...account }
+  }
+  if (auth === undefined || auth === null || auth === '') return undefined
   if (pair === undefined || colon < 1) {
     throw brokenAuthFile(path, `its entry for ${quote(key)} has no user:password in "auth"`)
   }

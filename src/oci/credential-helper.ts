@@ -2,34 +2,80 @@ import {
   CosignetError,
   collectBytes,
   decodeUtf8,
+  encodeUtf8,
   type JsonValue,
   LIMITS,
   parseJson,
   quote,
 } from '../core/index.ts'
-import type { Credentials } from './credentials.ts'
+import type { AccountCredentials } from './credentials.ts'
+
+/** A program that keeps credentials: `docker-credential-NAME`. */
+export interface CredentialHelper {
+  readonly name: string
+  /** What it knows the registry by. */
+  readonly server: string
+  /** Of the program. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 /** What the helper answers instead of JSON where it has nothing (docker-credential-helpers, credentials/error.go). */
 const NOTHING = /credentials not found|no credentials server URL|no credentials username/i
+/** The protocol's way to say "the secret is an identity token". */
+const TOKEN_USER = '<token>'
 
 /**
- * Asks `docker-credential-NAME get` for the credentials of a server, without a shell and with the server's name on
- * standard input. What it prints never enters a message.
- * @throws INVALID_CONFIG if the name is not one or the helper fails; TIMEOUT
+ * Asks a helper (`get`) for the credentials of a server. What it prints never enters a message.
+ * @throws INVALID_CONFIG if the name is not one or the helper fails; TOO_LARGE, TIMEOUT
  */
-export async function askCredentialHelper(
-  name: string,
-  server: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<Credentials | undefined> {
+export async function askCredentialHelper(helper: CredentialHelper): Promise<AccountCredentials | undefined> {
+  const output = await runHelper(helper, 'get', encodeUtf8(helper.server))
+  return output === undefined ? undefined : readAnswer(output, programOf(helper))
+}
+
+/** Has a helper keep credentials (`store`) in place of those that it has for the server. @throws as above */
+export async function storeInCredentialHelper(
+  helper: CredentialHelper,
+  credentials: AccountCredentials,
+): Promise<void> {
+  const isToken = credentials.kind === 'identity-token'
+  const message = {
+    ServerURL: helper.server,
+    Username: isToken ? TOKEN_USER : credentials.username,
+    Secret: isToken ? credentials.token : credentials.password,
+  }
+  await runHelper(helper, 'store', encodeUtf8(JSON.stringify(message)))
+}
+
+/**
+ * Has a helper forget the credentials of a server (`erase`).
+ * @returns whether it had any.
+ * @throws as above
+ */
+export async function eraseFromCredentialHelper(helper: CredentialHelper): Promise<boolean> {
+  // Many helpers erase what they do not have without a word.
+  if ((await askCredentialHelper(helper)) === undefined) return false
+  return (await runHelper(helper, 'erase', encodeUtf8(helper.server))) !== undefined
+}
+
+/**
+ * Runs a helper without a shell; the server's name and the secret go to its standard input, never to its arguments.
+ * @returns undefined if it says that it has nothing.
+ */
+async function runHelper(
+  helper: CredentialHelper,
+  action: 'get' | 'store' | 'erase',
+  input: Uint8Array,
+): Promise<Uint8Array | undefined> {
+  const { name, server, environment } = helper
   if (!NAME.test(name)) {
     throw new CosignetError('INVALID_CONFIG', `${quote(name)} is not the name of a credential helper.`)
   }
-  const program = `docker-credential-${name}`
+  const program = programOf(helper)
   // Few commands need a helper, and all would pay for the module.
   const { spawn } = await import('node:child_process')
-  const child = spawn(program, ['get'], { env: environment, stdio: ['pipe', 'pipe', 'ignore'] })
+  const child = spawn(program, [action], { env: environment, stdio: ['pipe', 'pipe', 'ignore'] })
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', resolve)
@@ -41,13 +87,13 @@ export async function askCredentialHelper(
     child.kill('SIGKILL')
   }, LIMITS.idleMs)
   child.stdin.on('error', () => undefined)
-  child.stdin.end(server)
+  child.stdin.end(input)
   try {
     const output = await collectBytes(child.stdout, LIMITS.tokenBytes, `The output of ${program}`)
     const status = await ended
     if (late)
       throw new CosignetError('TIMEOUT', `${program} did not answer within ${LIMITS.idleMs / 1000} s.`)
-    if (status === 0) return readAnswer(output, program)
+    if (status === 0) return output
     if (NOTHING.test(decodeUtf8(output) ?? '')) return undefined
     throw new CosignetError('INVALID_CONFIG', `${program} failed for ${quote(server)} with status ${status}.`)
   } catch (error) {
@@ -62,7 +108,11 @@ export async function askCredentialHelper(
   }
 }
 
-function readAnswer(output: Uint8Array, program: string): Credentials | undefined {
+function programOf({ name }: CredentialHelper): string {
+  return `docker-credential-${name}`
+}
+
+function readAnswer(output: Uint8Array, program: string): AccountCredentials | undefined {
   let answer: JsonValue
   try {
     answer = parseJson(output, `The output of ${program}`)
@@ -75,7 +125,6 @@ function readAnswer(output: Uint8Array, program: string): Credentials | undefine
     throw new CosignetError('INVALID_CONFIG', `The output of ${program} has no Username and Secret.`)
   }
   if (secret === '') return undefined
-  // The protocol's way to say "this is an identity token".
-  if (username === '<token>') return { kind: 'identity-token', token: secret }
+  if (username === TOKEN_USER) return { kind: 'identity-token', token: secret }
   return { kind: 'basic', username, password: secret }
 }

@@ -1,8 +1,14 @@
 /** What a registry, or its token server, takes as proof of who asks. */
 export type Credentials =
+  | AccountCredentials
+  /** A bearer token for the registry itself (skopeo's `--registry-token`). No token server may see it. */
+  | { readonly kind: 'registry-token'; readonly bearer: string }
+
+/** What a token server takes. */
+export type AccountCredentials =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
-  /** A refresh token for the token server (Docker's `identitytoken`). */
-  | { readonly kind: 'identity-token'; readonly token: string }
+  /** A refresh token for the token server (Docker's `identitytoken`), and the name it was issued to, if it is known. */
+  | { readonly kind: 'identity-token'; readonly token: string; readonly username?: string }
 
 /**
  * Finds the credentials for a repository; asked once, when the registry wants to know. `registry` is the host as it

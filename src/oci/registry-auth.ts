@@ -1,7 +1,12 @@
 import type { Clock } from '../core/index.ts'
 import type { HttpClient, HttpResponse } from '../net/index.ts'
 import { type AuthChallenge, parseChallenges } from './auth-challenge.ts'
-import { basicAuthorization, type CredentialProvider, type Credentials } from './credentials.ts'
+import {
+  type AccountCredentials,
+  basicAuthorization,
+  type CredentialProvider,
+  type Credentials,
+} from './credentials.ts'
 import type { Attempts } from './registry-attempts.ts'
 import { type Realm, readRealm } from './registry-realm.ts'
 import { fetchToken, type RegistryToken } from './registry-token.ts'
@@ -64,10 +69,11 @@ export class RegistryAuth {
   async authorization(base: URL, action: RegistryAction, signal?: AbortSignal): Promise<string | undefined> {
     const challenge = this.#challenge
     if (challenge === undefined) return undefined
-    if (challenge.scheme === 'bearer') {
-      return bearer(await this.#token(base, challenge, action, signal))
-    }
     const credentials = await this.#findCredentials()
+    if (challenge.scheme === 'bearer') {
+      if (credentials?.kind === 'registry-token') return `Bearer ${credentials.bearer}`
+      return bearer(await this.#token(base, challenge, action, credentials, signal))
+    }
     if (credentials?.kind !== 'basic') return undefined
     return basicAuthorization(credentials.username, credentials.password)
   }
@@ -82,8 +88,9 @@ export class RegistryAuth {
     const challenge = challenges.find(({ scheme }) => SUPPORTED.includes(scheme))
     if (challenge === undefined) return false
     this.#challenge = challenge
-    if (challenge.scheme === 'basic')
-      return used === undefined && (await this.#findCredentials())?.kind === 'basic'
+    const credentials = await this.#findCredentials()
+    if (challenge.scheme === 'basic') return used === undefined && credentials?.kind === 'basic'
+    if (credentials?.kind === 'registry-token') return used === undefined
     for (const [action, pending] of this.#tokens) {
       const token = await pending.catch(() => undefined)
       if (token !== undefined && bearer(token) === used) this.#tokens.delete(action)
@@ -95,6 +102,7 @@ export class RegistryAuth {
     base: URL,
     challenge: AuthChallenge,
     action: RegistryAction,
+    credentials: AccountCredentials | undefined,
     signal: AbortSignal | undefined,
   ): Promise<RegistryToken> {
     const now = this.#options.clock().getTime()
@@ -108,6 +116,7 @@ export class RegistryAuth {
       readRealm(challenge.parameters.get('realm') ?? '', base),
       challenge,
       action,
+      credentials,
       signal,
     )
     this.#tokens.set(action, pending)
@@ -118,10 +127,10 @@ export class RegistryAuth {
     realm: Realm,
     challenge: AuthChallenge,
     action: RegistryAction,
+    credentials: AccountCredentials | undefined,
     signal: AbortSignal | undefined,
   ): Promise<RegistryToken> {
     const { http, clock, repository, mountFrom } = this.#options
-    const credentials = await this.#findCredentials()
     if (credentials !== undefined && !realm.mayHaveCredentials) this.#withheldFrom = realm.url.host
     const scopes = [`repository:${repository}:${ACTIONS[action].scope}`]
     if (action === 'mount' && mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`)

@@ -1,7 +1,7 @@
 import { type Clock, CosignetError, type JsonValue, LIMITS, parseJson, quote } from '../core/index.ts'
 import type { HttpClient, HttpRequest } from '../net/index.ts'
 import type { AuthChallenge } from './auth-challenge.ts'
-import { basicAuthorization, type Credentials } from './credentials.ts'
+import { type AccountCredentials, basicAuthorization } from './credentials.ts'
 import { type Attempts, RETRIED_STATUSES } from './registry-attempts.ts'
 import { registryError } from './registry-errors.ts'
 import type { Realm } from './registry-realm.ts'
@@ -11,6 +11,8 @@ export interface RegistryToken {
   readonly value: string
   /** Milliseconds since 1970 at which to ask for another. */
   readonly expires: number
+  /** What stands for the password from now on (Docker's `identitytoken`), where it was asked for and is given. */
+  readonly refreshToken?: string
 }
 
 export interface TokenRequest {
@@ -19,9 +21,11 @@ export interface TokenRequest {
   readonly challenge: AuthChallenge
   /** Of the challenge. */
   readonly realm: Realm
-  /** For example `repository:library/busybox:pull`; at least one. */
+  /** For example `repository:library/busybox:pull`; none to log in alone. */
   readonly scopes: readonly string[]
-  readonly credentials: Credentials | undefined
+  /** Asks for a refresh token, too. Default: false. */
+  readonly offline?: boolean
+  readonly credentials: AccountCredentials | undefined
   readonly attempts: Attempts
   readonly signal?: AbortSignal | undefined
 }
@@ -48,7 +52,8 @@ export async function fetchToken(request: TokenRequest): Promise<RegistryToken> 
     const { status, headers } = response
     if (status === 200) return readToken(await response.bytes(LIMITS.tokenBytes), realm.url, asked)
     if (!RETRIED_STATUSES.has(status) || !(await attempts.again(signal, headers['retry-after']))) {
-      throw await registryError(response, `Getting a token for ${quote(scopes.join(' '))}`, realm.url.host)
+      const purpose = scopes.length === 0 ? '' : ` for ${quote(scopes.join(' '))}`
+      throw await registryError(response, `Getting a token${purpose}`, realm.url.host)
     }
     response.discard()
   }
@@ -62,6 +67,10 @@ function tokenExchange(request: TokenRequest): TokenExchange {
   if (credentials.kind === 'basic') {
     const { url } = anonymousExchange(request)
     url.searchParams.set('account', credentials.username)
+    if (request.offline === true) {
+      url.searchParams.set('offline_token', 'true')
+      url.searchParams.set('client_id', CLIENT_ID)
+    }
     const authorization = basicAuthorization(credentials.username, credentials.password)
     return { method: 'GET', url, headers: { authorization } }
   }
@@ -106,6 +115,11 @@ function readToken(bytes: Uint8Array, realm: URL, asked: number): RegistryToken 
   }
   const lifetime = members['expires_in']
   const seconds = Math.max(typeof lifetime === 'number' ? lifetime : 0, LIFETIME_MIN_SECONDS)
-  // A tenth early, so that it does not run out on its way.
-  return { value, expires: asked + seconds * 900 }
+  const refreshToken = members['refresh_token']
+  return {
+    value,
+    // A tenth early, so that it does not run out on its way.
+    expires: asked + seconds * 900,
+    ...(typeof refreshToken === 'string' && refreshToken !== '' ? { refreshToken } : {}),
+  }
 }
