@@ -10,6 +10,8 @@ export interface Outcome {
   readonly data: JsonValue
   /** Without a final line break; empty: nothing is printed. */
   readonly text: string
+  /** Printed as they are in the place of `text`. */
+  readonly bytes?: Uint8Array
 }
 
 /** What a command may use of the process that it runs in. */
@@ -26,7 +28,7 @@ export interface Cli {
   /** Tells a person what is going on, on standard error. */
   say(message: string): void
   /** Prints a result before the command ends, for one that goes on running. */
-  print(outcome: Pick<Outcome, 'data' | 'text'>): void
+  print(outcome: Pick<Outcome, 'data' | 'text' | 'bytes'>): void
   /** The wire log of `--debug`; undefined without it. */
   readonly trace?: (line: string) => void
 }

@@ -136,7 +136,10 @@ async function runGuarded(
     format: flags.output,
     ...(process.stderr.isTTY ? { terminal } : {}),
     say: (message) => process.stderr.write(`${message}\n`),
-    print: (outcome) => process.stdout.write(formatOutcome(outcome, flags.output)),
+    print: (outcome) => {
+      const asTheyAre = flags.output === 'text' ? outcome.bytes : undefined
+      process.stdout.write(asTheyAre ?? formatOutcome(outcome, flags.output))
+    },
     ...(flags.debug ? { trace: (line: string) => process.stderr.write(`debug: ${line}\n`) } : {}),
   }
   try {

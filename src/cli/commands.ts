@@ -18,6 +18,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/image-copy.ts'),
   },
   {
+    name: 'image inspect',
+    brief: 'Show an image: platforms, layers, sizes, configuration',
+    load: () => import('./commands/image-inspect.ts'),
+  },
+  {
+    name: 'image list-tags',
+    brief: 'List the tags of a repository',
+    load: () => import('./commands/image-list-tags.ts'),
+  },
+  {
+    name: 'image digest',
+    brief: 'Print the digest that an image has now',
+    load: () => import('./commands/image-digest.ts'),
+  },
+  {
+    name: 'image delete',
+    brief: 'Delete an image from a registry',
+    load: () => import('./commands/image-delete.ts'),
+  },
+  {
     name: 'sign',
     brief: 'Sign images in the format that the guest reads',
     load: () => import('./commands/sign.ts'),

@@ -3,6 +3,7 @@
  * attestations, SBOMs. The policy is asked first and the name moves last.
  */
 
+export { type Attached, findAttached } from './attached.ts'
 export type { ImageFormat } from './convert-manifest.ts'
 export type { BlobCounts } from './copy-blobs.ts'
 export {
@@ -15,4 +16,5 @@ export {
   type RefusedImage,
 } from './copy-image.ts'
 export type { CopiedBlob, CopyEvent } from './events.ts'
-export { formatPlatform } from './platform.ts'
+export { parallel } from './parallel.ts'
+export { chooseInstance, formatPlatform } from './platform.ts'

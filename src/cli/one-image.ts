@@ -1,0 +1,41 @@
+import type { FlagParametersForType } from '@stricli/core'
+import { type ImageLocation, parseLocation } from '../oci/index.ts'
+import type { Cli } from './cli.ts'
+import { type OpenedImage, openImage } from './image-access.ts'
+import { openRegistryAccess } from './registry-access.ts'
+import {
+  type RegistrySideFlags,
+  registryFlags,
+  registrySettings,
+  SHARED_REGISTRY_FLAGS,
+  type SharedRegistryFlags,
+} from './registry-flags.ts'
+
+/** How a command that reads one image reaches it. */
+export type OneImageFlags = SharedRegistryFlags & RegistrySideFlags<''>
+
+export const ONE_IMAGE_FLAGS: FlagParametersForType<OneImageFlags> = {
+  ...SHARED_REGISTRY_FLAGS,
+  ...registryFlags(''),
+}
+
+/** Lends the image at a location, given as skopeo spells it, to `use`. @throws INVALID_REFERENCE, and as `openImage` */
+export async function withImage<T>(
+  cli: Cli,
+  flags: OneImageFlags,
+  name: string,
+  use: (image: OpenedImage, location: ImageLocation) => Promise<T>,
+): Promise<T> {
+  const location = parseLocation(name)
+  const access = await openRegistryAccess(cli, registrySettings('', flags))
+  try {
+    const image = await openImage(location, access)
+    try {
+      return await use(image, location)
+    } finally {
+      await image.close()
+    }
+  } finally {
+    access.close()
+  }
+}
