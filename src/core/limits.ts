@@ -25,7 +25,7 @@ export const LIMITS = {
   referrers: 1000,
   /** Manifests in a layout that refer to others, together. */
   referrersBytes: 64 * MiB,
-  /** Blobs of a layout that are searched for referrers which its index does not list. */
+  /** Files of a layout or `dir:` that are searched for referrers which no index lists. */
   unlistedBlobs: 10_000,
   /** A blob of any other kind: the most that a digest is computed over. */
   blobBytes: 64 * 1024 * MiB,

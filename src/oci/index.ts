@@ -22,6 +22,8 @@ export {
   isDigest,
   parseDigest,
 } from './digest.ts'
+export { type DirectoryImage, openDirectory } from './directory.ts'
+export { createDirectory, type DirectoryDestination } from './directory-destination.ts'
 export { openLayout } from './layout.ts'
 export { type ArchivedImage, type LayoutArchiveOptions, openLayoutArchive } from './layout-archive.ts'
 export { createLayoutArchive } from './layout-archive-destination.ts'

@@ -7,7 +7,7 @@ import { type Descriptor, isManifestMediaType, type Manifest, parseManifest } fr
 type ReadManifest = (digest: Digest) => Promise<Manifest>
 
 /** A manifest that has a subject. */
-interface Referrer {
+export interface Referrer {
   readonly subject: Digest
   readonly descriptor: Descriptor
 }
@@ -37,8 +37,36 @@ export function createReferrerList(
   }
 }
 
+/**
+ * Reads manifests and keeps those that have a subject; what is not there is passed over.
+ * @throws TOO_LARGE beyond `LIMITS.referrersBytes`, and as `readManifest`
+ */
+export async function readReferrers(
+  digests: readonly Digest[],
+  readManifest: ReadManifest,
+): Promise<readonly Referrer[]> {
+  const found: Referrer[] = []
+  let bytes = 0
+  for (const digest of digests) {
+    try {
+      const manifest = await readManifest(digest)
+      const { subject } = manifest.content
+      if (subject === undefined) continue
+      bytes += manifest.bytes.byteLength
+      if (bytes > LIMITS.referrersBytes) {
+        const limit = `the limit of ${LIMITS.referrersBytes} bytes`
+        throw new CosignetError('TOO_LARGE', `The manifests that refer to others are larger than ${limit}.`)
+      }
+      found.push({ subject: subject.digest, descriptor: describeReferrer(manifest) })
+    } catch (error) {
+      if (!isCosignetError(error, 'NOT_FOUND')) throw error
+    }
+  }
+  return found
+}
+
 /** What a registry's referrers API answers for a manifest (distribution-spec 1.1, "Listing Referrers"). */
-export function describeReferrer({ bytes, digest, mediaType, content }: Manifest): Descriptor {
+function describeReferrer({ bytes, digest, mediaType, content }: Manifest): Descriptor {
   const config = content.kind === 'image' ? content.config.mediaType : undefined
   const artifactType = content.artifactType ?? config
   return {
@@ -55,8 +83,8 @@ async function readListed(
   entries: readonly LayoutEntry[],
   readManifest: ReadManifest,
 ): Promise<readonly Referrer[]> {
-  const descriptors = entries.map(({ descriptor }) => descriptor)
-  const listed = await readAll(descriptors, readManifest)
+  const digests = manifestsAmong(entries.map(({ descriptor }) => descriptor))
+  const listed = await readReferrers(digests, readManifest)
   return isSavedByCosign(entries) ? [...listed, ...(await readUnlisted(files, entries))] : listed
 }
 
@@ -69,32 +97,12 @@ async function readTagged(
   const tag = `${algorithm}-${hex.slice(0, 64)}`
   const entry = entries.find(({ name }) => name === tag)?.descriptor
   const list = entry === undefined ? undefined : await readManifest(entry.digest)
-  return list?.content.kind === 'index' ? await readAll(list.content.manifests, readManifest) : []
+  if (list?.content.kind !== 'index') return []
+  return await readReferrers(manifestsAmong(list.content.manifests), readManifest)
 }
 
-async function readAll(
-  descriptors: readonly Descriptor[],
-  readManifest: ReadManifest,
-): Promise<readonly Referrer[]> {
-  const found: Referrer[] = []
-  let bytes = 0
-  for (const { digest, mediaType } of descriptors) {
-    if (!isManifestMediaType(mediaType)) continue
-    try {
-      const manifest = await readManifest(digest)
-      const { subject } = manifest.content
-      if (subject === undefined) continue
-      bytes += manifest.bytes.byteLength
-      if (bytes > LIMITS.referrersBytes) {
-        const limit = `the limit of ${LIMITS.referrersBytes} bytes`
-        throw new CosignetError('TOO_LARGE', `The manifests that refer to others are larger than ${limit}.`)
-      }
-      found.push({ subject: subject.digest, descriptor: describeReferrer(manifest) })
-    } catch (error) {
-      if (!isCosignetError(error, 'NOT_FOUND')) throw error
-    }
-  }
-  return found
+function manifestsAmong(descriptors: readonly Descriptor[]): readonly Digest[] {
+  return descriptors.filter(({ mediaType }) => isManifestMediaType(mediaType)).map(({ digest }) => digest)
 }
 
 async function readUnlisted(
