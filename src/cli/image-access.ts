@@ -1,11 +1,19 @@
+import { tmpdir } from 'node:os'
 import { CosignetError } from '../core/index.ts'
 import {
+  createDirectory,
+  createDockerArchive,
   createLayout,
+  createLayoutArchive,
+  type Descriptor,
   type Digest,
   formatReference,
   type ImageLocation,
   type ImageSource,
+  openDirectory,
+  openDockerArchive,
   openLayout,
+  openLayoutArchive,
   repositoryName,
   type StagedDestination,
   UNNAMED,
@@ -32,12 +40,30 @@ export async function openImage(
       const source = await access.openSource(reference)
       return { source, from: reference.digest ?? reference.tag ?? 'latest', close: async () => undefined }
     }
-    case 'oci': {
-      const source = await openLayout(location.path, location.image ?? location.index)
-      return { source, from: source.root.digest, close: async () => undefined }
+    case 'oci':
+      return rooted(await openLayout(location.path, location.image ?? location.index))
+    case 'oci-archive': {
+      const image = location.image ?? location.index
+      const options = { temporaryFolder: tmpdir(), ...(image === undefined ? {} : { image }) }
+      return rooted(await openLayoutArchive(location.path, options))
     }
+    case 'dir':
+      return rooted(await openDirectory(location.path))
+    case 'docker-archive':
+      return rooted(await openDockerArchive(location.path, location, { temporaryFolder: tmpdir() }))
     default:
       throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be read yet.`)
+  }
+}
+
+function rooted(
+  source: ImageSource & { readonly root: Digest | Descriptor; close?(): Promise<void> },
+): OpenedImage {
+  const { root } = source
+  return {
+    source,
+    from: typeof root === 'string' ? root : root.digest,
+    close: async () => await source.close?.(),
   }
 }
 
@@ -67,6 +93,15 @@ export async function openTarget(
     }
     case 'oci':
       return staged(await createLayout(location.path), location.image)
+    case 'oci-archive':
+      return staged(createLayoutArchive(location.path, { temporaryFolder: tmpdir() }), location.image)
+    case 'dir':
+      return staged(await createDirectory(location.path), undefined)
+    case 'docker-archive': {
+      const references = location.reference === undefined ? [] : [location.reference]
+      const options = { references, temporaryFolder: tmpdir() }
+      return staged(await createDockerArchive(location.path, options), undefined)
+    }
     default:
       throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be written yet.`)
   }

@@ -23,6 +23,7 @@ import type { BlobOutcome, DestinationRules, ImageDestination, StagedDestination
 /** A layout holds manifests of any type: what refers to an image needs its bytes as they are. */
 export const LAYOUT_RULES: DestinationRules = {
   manifests: MANIFEST_MEDIA_TYPES,
+  prefers: 'oci',
   attached: true,
   compressed: true,
 }

@@ -17,4 +17,4 @@ export {
 } from './copy-image.ts'
 export type { CopiedBlob, CopyEvent } from './events.ts'
 export { parallel } from './parallel.ts'
-export { chooseInstance, formatPlatform } from './platform.ts'
+export { chooseInstance } from './platform.ts'

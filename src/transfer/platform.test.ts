@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Descriptor, digestOf, type IndexManifest, MEDIA_TYPES, type Platform } from '../oci/index.ts'
-import { chooseInstance, formatPlatform } from './platform.ts'
+import { chooseInstance } from './platform.ts'
 
 const PLATFORMS: Readonly<Record<string, Platform | undefined>> = {
   amd64: { os: 'linux', architecture: 'amd64' },
@@ -45,12 +45,6 @@ describe('chooseInstance', () => {
     const [first, second] = [entry('amd64', 'a'), entry('amd64', 'b')]
     const index: IndexManifest = { kind: 'index', manifests: [first, second] }
     expect(chooseInstance(index, parse('linux/amd64'), 'The index')).toBe(first)
-  })
-})
-
-describe('formatPlatform', () => {
-  it.each(['linux/amd64', 'linux/arm/v7'])('writes %s', (text) => {
-    expect(formatPlatform(parse(text))).toBe(text)
   })
 })
 

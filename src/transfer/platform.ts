@@ -1,5 +1,5 @@
 import { CosignetError } from '../core/index.ts'
-import type { Descriptor, IndexManifest, Platform } from '../oci/index.ts'
+import { type Descriptor, formatPlatform, type IndexManifest, type Platform } from '../oci/index.ts'
 
 /**
  * Variants of a processor from the most capable to the most compatible (containers/image,
@@ -28,11 +28,6 @@ export function chooseInstance(index: IndexManifest, wanted: Platform, what: str
   throw new CosignetError('NOT_FOUND', `${what} has no image for ${formatPlatform(wanted)}.`, {
     hint: `It has ${[...new Set(there)].join(', ') || 'none'}; choose with --override-os, --override-arch and --override-variant, or copy --all.`,
   })
-}
-
-/** Writes a platform as `os/architecture[/variant]`. */
-export function formatPlatform({ os, architecture, variant }: Platform): string {
-  return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`
 }
 
 function wantedVariants({ architecture, variant }: Platform): readonly string[] {

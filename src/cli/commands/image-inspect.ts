@@ -1,12 +1,13 @@
 import { CosignetError, collectBytes, type JsonValue, LIMITS, parseJson } from '../../core/index.ts'
 import {
   type Descriptor,
+  formatPlatform,
   type ImageManifest,
   type ImageSource,
   type Manifest,
   MEDIA_TYPES,
 } from '../../oci/index.ts'
-import { type AttachedName, chooseInstance, findAttached, formatPlatform } from '../../transfer/index.ts'
+import { type AttachedName, chooseInstance, findAttached } from '../../transfer/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, switchFlag } from '../flags.ts'
