@@ -8,6 +8,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/key-generate.ts'),
   },
   {
+    name: 'image build',
+    brief: 'Build an image from a Dockerfile that runs nothing',
+    load: () => import('./commands/image-build.ts'),
+  },
+  {
     name: 'image push',
     brief: 'Push an OCI layout or a folder to a registry',
     load: () => import('./commands/image-push.ts'),

@@ -131,7 +131,8 @@ function fits(text: string): boolean {
   return text.length <= NAME_BYTES && /^[\x20-\x7e]*$/.test(text)
 }
 
-async function* readSource(source: SourceFile): AsyncGenerator<Uint8Array, void, undefined> {
+/** Reads a file whole. @throws INVALID_IMAGE if it changed since it was found; FILE */
+export async function* readSource(source: SourceFile): AsyncGenerator<Uint8Array, void, undefined> {
   const { path } = source
   try {
     // A link that was put in its place in the meantime must not lead out of the folder.

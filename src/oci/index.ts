@@ -3,6 +3,7 @@
  * or blob that does not have its digest never leaves this room.
  */
 export { type AuthFileOptions, createAuthFileCredentials } from './auth-files.ts'
+export { type BaseImage, buildFromDockerfile, type DockerfileBuildOptions } from './build-dockerfile.ts'
 export { type BuildImageOptions, buildImage } from './build-image.ts'
 export { formatPlatform, parsePlatform } from './build-platform.ts'
 export type { BuiltImage } from './build-result.ts'
