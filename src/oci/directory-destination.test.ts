@@ -16,6 +16,7 @@ beforeEach(async () => {
   path = join(folder, 'image')
 })
 afterEach(async () => {
+  await chmod(folder, 0o700)
   await rm(folder, { recursive: true })
 })
 
@@ -203,6 +204,18 @@ describe('a copy that fails', () => {
     await directory.abort()
     expect(await contents()).toEqual(before)
     expect(await readdir(folder)).toEqual(['image'])
+  })
+
+  // Nothing is read-only to root.
+  it.skipIf(process.getuid?.() === 0)('tells of a place that is read-only', async () => {
+    await chmod(folder, 0o500)
+    const directory = await createDirectory(path)
+    await expect(directory.putBlob(config, encodeUtf8('{}'))).rejects.toMatchObject({
+      code: 'FILE',
+      message: expect.stringContaining('permission denied'),
+    })
+    await directory.abort()
+    expect(await readdir(folder)).toEqual([])
   })
 
   it('cannot be committed without a manifest', async () => {

@@ -98,7 +98,7 @@ class Directory implements DirectoryDestination {
       throw new CosignetError('INVALID_IMAGE', `${this.name} got no manifest to be known by.`)
     }
     try {
-      const folder = await this.#staged.open()
+      const folder = await this.#open()
       for (const [digest, signatures] of this.#signatures) {
         const of = digest === this.#root ? undefined : digest
         for (const [i, signature] of signatures.entries()) {
@@ -124,11 +124,19 @@ class Directory implements DirectoryDestination {
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
     what: string,
   ): Promise<BlobOutcome> {
-    const path = join(await this.#staged.open(), file)
+    const path = join(await this.#open(), file)
     // All files of the folder are this copy's own; a tag may move.
     if (file === blobFileOf(descriptor.digest) && (await exists(path))) return 'present'
     await writeBlobFile(path, descriptor, content, what)
     return 'written'
+  }
+
+  async #open(): Promise<string> {
+    try {
+      return await this.#staged.open()
+    } catch (error) {
+      throw fileError(error, `${this.name} cannot be written`)
+    }
   }
 
   #fileOf(digest: Digest, nameOf: (digest: Digest) => string): string {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { syncDirectory } from '../core/index.ts'
+import { makeFolders } from './layout-folders.ts'
 
 const INSIDE = /^\.cosignet-[0-9a-f]{12}\.tmp$/
 
@@ -19,7 +20,7 @@ export class StagedFolder {
   readonly #replaces: boolean
   readonly #id = randomBytes(6).toString('hex')
   /** Folders above the target that were not there. */
-  readonly #newFolders: string[] = []
+  #newFolders: readonly string[] = []
   #path: Promise<string> | undefined
   #done = false
 
@@ -55,7 +56,7 @@ export class StagedFolder {
     this.#done = true
     const path = await this.#path?.catch(() => undefined)
     if (path !== undefined) await rm(path, { recursive: true, force: true }).catch(() => undefined)
-    for (const folder of this.#newFolders) await rmdir(folder).catch(() => undefined)
+    for (const folder of this.#newFolders.toReversed()) await rmdir(folder).catch(() => undefined)
   }
 
   get #beside(): string {
@@ -63,13 +64,7 @@ export class StagedFolder {
   }
 
   async #makeBeside(): Promise<string> {
-    const parent = dirname(this.#target)
-    const first = await mkdir(parent, { recursive: true })
-    if (first !== undefined) {
-      for (let folder = parent; folder.length >= first.length; folder = dirname(folder)) {
-        this.#newFolders.push(folder)
-      }
-    }
+    this.#newFolders = await makeFolders(dirname(this.#target))
     await mkdir(this.#beside)
     return this.#beside
   }

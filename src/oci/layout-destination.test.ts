@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -16,6 +16,7 @@ beforeEach(async () => {
   path = join(folder, 'layout')
 })
 afterEach(async () => {
+  await chmod(folder, 0o700)
   await rm(folder, { recursive: true })
 })
 
@@ -85,8 +86,8 @@ describe('createLayout', () => {
     const referrer = manifest({ subject: descriptorOf(index), artifactType: 'x/y' })
     const layout = await createLayout(path)
     await layout.putManifest(platform)
-    await layout.putManifest(index, { tag: UNNAMED })
     await layout.putManifest(referrer)
+    await layout.putManifest(index, { tag: UNNAMED })
     await layout.commit()
     expect(await entries()).toEqual([descriptorOf(index), descriptorOf(referrer)])
     const opened = await openLayout(path)
@@ -188,6 +189,8 @@ describe('createLayout', () => {
     expect(await layout.putBlob(config, open)).toBe('present')
     await writeFile(join(path, 'blobs/sha256', digestParts(config.digest).hex), '{')
     expect(await layout.putBlob(config, encodeUtf8('{}'))).toBe('written')
+    await writeFile(join(path, 'blobs/sha256', digestParts(config.digest).hex), 'no')
+    expect(await layout.putBlob(config, encodeUtf8('{}'))).toBe('written')
     await layout.commit()
     expect(await readFile(join(path, 'blobs/sha256', digestParts(config.digest).hex), 'utf8')).toBe('{}')
   })
@@ -288,6 +291,18 @@ describe('a copy that fails', () => {
     await layout.commit()
     await layout.abort()
     expect(await entries()).toEqual([named(manifest(), 'v1')])
+  })
+
+  // Nothing is read-only to root.
+  it.skipIf(process.getuid?.() === 0)('tells of a place that is read-only', async () => {
+    await chmod(folder, 0o500)
+    const layout = await createLayout(path)
+    await expect(layout.putBlob(config, encodeUtf8('{}'))).rejects.toMatchObject({
+      code: 'FILE',
+      message: expect.stringContaining('permission denied'),
+    })
+    await layout.abort()
+    expect(await readdir(folder)).toEqual([])
   })
 
   it('cannot make a layout where a file is in the way', async () => {

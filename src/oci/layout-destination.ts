@@ -1,4 +1,4 @@
-import { mkdir, readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import {
   CosignetError,
@@ -14,8 +14,15 @@ import {
 import { writeBlobFile } from './blob-files.ts'
 import { checkDigest, type Digest } from './digest.ts'
 import { folderFiles, type ImageFiles } from './layout-files.ts'
+import { makeFolders } from './layout-folders.ts'
 import { blobFile, checkLayoutVersion } from './layout-image.ts'
-import { extendLayoutIndex, type IndexAddition, parseLayoutIndex, UNNAMED } from './layout-index.ts'
+import {
+  extendLayoutIndex,
+  type IndexAddition,
+  isAttachmentName,
+  parseLayoutIndex,
+  UNNAMED,
+} from './layout-index.ts'
 import { type Sleep, withLock } from './layout-lock.ts'
 import { type Descriptor, MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from './manifest.ts'
 import type { BlobOutcome, DestinationRules, ImageDestination, StagedDestination } from './store.ts'
@@ -65,8 +72,12 @@ export function indexAddition(
   checkDigest(bytes, digest, what)
   const { subject } = parseManifest(bytes, mediaType, what).content
   if (options.tag === undefined && subject === undefined) return undefined
-  const descriptor = { mediaType, digest, size: bytes.byteLength }
-  return { descriptor, name: options.tag ?? UNNAMED, ifMatch: options.ifMatch }
+  return {
+    descriptor: { mediaType, digest, size: bytes.byteLength },
+    name: options.tag ?? UNNAMED,
+    ifMatch: options.ifMatch,
+    isImage: options.tag !== undefined && !isAttachmentName(options.tag),
+  }
 }
 
 type PutManifestOptions = Parameters<ImageDestination['putManifest']>[1]
@@ -105,12 +116,14 @@ class LayoutDestination implements StagedDestination {
     await this.#prepare()
     const path = join(this.#target.path, blobFile(digest))
     const there = await this.#sizeOf(path)
+    const present = there === size && (await this.#holds(digest, content))
+    if (!present) {
+      await this.#makeFolder(dirname(path))
+      await writeBlobFile(path, descriptor, content, `The blob ${digest} of ${this.name}`)
+      if (there === undefined) this.#newFiles.add(path)
+    }
     this.#blobs.set(digest, size)
-    if (there === size) return 'present'
-    await this.#makeFolder(dirname(path))
-    await writeBlobFile(path, descriptor, content, `The blob ${digest} of ${this.name}`)
-    if (there === undefined) this.#newFiles.add(path)
-    return 'written'
+    return present ? 'present' : 'written'
   }
 
   async putManifest(
@@ -172,11 +185,7 @@ class LayoutDestination implements StagedDestination {
 
   async #makeFolder(path: string): Promise<void> {
     try {
-      const first = await mkdir(path, { recursive: true })
-      if (first === undefined) return
-      for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
-        this.#newFolders.add(folder)
-      }
+      for (const folder of await makeFolders(path)) this.#newFolders.add(folder)
     } catch (error) {
       throw fileError(error, `The folder ${quote(path)} cannot be made`)
     }
@@ -190,6 +199,13 @@ class LayoutDestination implements StagedDestination {
       if (errnoOf(error) === 'ENOENT') return undefined
       throw fileError(error, `The file ${quote(path)} cannot be read`)
     }
+  }
+
+  /** What is at hand in memory, as manifests are, is compared. */
+  async #holds(digest: Digest, content: Uint8Array | (() => AsyncIterable<Uint8Array>)): Promise<boolean> {
+    if (!(content instanceof Uint8Array)) return true
+    const there = await this.#target.files.readSmall(blobFile(digest), content.byteLength)
+    return Buffer.compare(there, content) === 0
   }
 
   /** Another writer that gave up may have taken a blob away that was there when this one asked. */

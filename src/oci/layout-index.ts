@@ -58,6 +58,8 @@ export interface IndexAddition {
   readonly name: string
   /** Only where the name still stands for this; `null`: only where there is no such name. */
   readonly ifMatch?: Digest | null | undefined
+  /** Whether it is listed before what goes with it, so that `@0` is an image in a new layout. */
+  readonly isImage: boolean
 }
 
 /**
@@ -76,7 +78,8 @@ export function extendLayoutIndex(
   const document = bytes === undefined ? NEW_INDEX : (parseJson(bytes, what) as IndexDocument)
   const names = bytes === undefined ? [] : parseLayoutIndex(bytes, what).map(({ name }) => name)
   const listed = document.manifests.map((json, i) => ({ name: names[i] ?? UNNAMED, json }))
-  const extended = additions.reduce((rows: readonly IndexRow[], row) => addRow(rows, row, what), listed)
+  const ordered = additions.toSorted((a, b) => Number(b.isImage) - Number(a.isImage))
+  const extended = ordered.reduce((rows: readonly IndexRow[], row) => addRow(rows, row, what), listed)
   const manifests = extended.map(({ json }) => json)
   const written = encodeUtf8(JSON.stringify({ ...document, manifests }))
   parseLayoutIndex(written, what)
