@@ -79,6 +79,8 @@ export const LIMITS = {
   storeBytesPerSecond: 4 * MiB,
   /** Time for a whole small request (all but blobs). */
   requestMs: 60 * SECOND,
+  /** Time that a Docker daemon may be silent, while it packs or stores an image. */
+  daemonMs: 600 * SECOND,
   /** Time that a server of ours gives running requests when it stops. */
   drainMs: 5 * SECOND,
   /** Header lines of one request to a server of ours; an attestation token of `tokenBytes` must fit in. */

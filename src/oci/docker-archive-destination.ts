@@ -42,27 +42,35 @@ export async function createDockerArchive(
 ): Promise<StagedDestination> {
   await refuseExisting(path)
   const tar = await createTar(path, { temporaryFolder: options.temporaryFolder })
+  const commit = async (): Promise<void> => {
+    await refuseExisting(path)
+    await tar.commit()
+  }
   const { references = [] } = options
-  return new DockerArchiveDestination({ path, name: `docker-archive:${path}`, references, tar })
+  return new DockerArchiveDestination({ name: `docker-archive:${path}`, references, tar, commit })
 }
 
-interface Target {
-  readonly path: string
+/** Where an archive is written, and what becomes of it. */
+export interface DockerArchiveTarget {
+  /** For messages. */
   readonly name: string
   readonly references: readonly Reference[]
   readonly tar: TarWriter
+  /** Ends `tar`, which holds the image. */
+  commit(signal?: AbortSignal): Promise<void>
 }
 
-class DockerArchiveDestination implements StagedDestination {
+/** Puts an image together in an archive, as `createDockerArchive` says. */
+export class DockerArchiveDestination implements StagedDestination {
   readonly name: string
   readonly rules = DOCKER_ARCHIVE_RULES
-  readonly #target: Target
+  readonly #target: DockerArchiveTarget
   readonly #configs = new Map<Digest, Uint8Array>()
   /** Diff ID of each layer, by the digest of the blob that it came in. */
   readonly #diffIds = new Map<Digest, Digest>()
   #image: Digest | undefined
 
-  constructor(target: Target) {
+  constructor(target: DockerArchiveTarget) {
     this.name = target.name
     this.#target = target
   }
@@ -112,10 +120,9 @@ class DockerArchiveDestination implements StagedDestination {
     this.#image = manifest.digest
   }
 
-  async commit(): Promise<void> {
+  async commit(signal?: AbortSignal): Promise<void> {
     if (this.#image === undefined) throw new CosignetError('INTERNAL', `${this.name} got no image.`)
-    await refuseExisting(this.#target.path)
-    await this.#target.tar.commit()
+    await this.#target.commit(signal)
   }
 
   async abort(): Promise<void> {

@@ -21,7 +21,8 @@ import { type Descriptor, type Manifest, MEDIA_TYPES, parseManifest } from './ma
 import { formatReference } from './reference.ts'
 import type { ImageSource } from './store.ts'
 import { type Compression, decompress, detectCompression, MAGIC_BYTES } from './tar-compression.ts'
-import { openTar, type TarEntry, type TarFile } from './tar-index.ts'
+import { openTar, type TarFile } from './tar-index.ts'
+import type { TarEntry } from './tar-members.ts'
 import { verifiedStream } from './verified-stream.ts'
 
 /** An image in a `docker save` archive. */

@@ -37,6 +37,33 @@ export async function spoolArchive(
   }
 }
 
+/** Bytes of one read. */
+export const READ_BYTES = 1024 * 1024
+
+/**
+ * Streams a part of a file, in chunks of up to `READ_BYTES`, each in memory of its own.
+ * @throws FILE, also if the file ends before
+ */
+export async function* readAt(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  what: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const end = offset + length
+  try {
+    for (let position = offset; position < end; ) {
+      const bytes = Math.min(READ_BYTES, end - position)
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(bytes), 0, bytes, position)
+      if (bytesRead === 0) throw new CosignetError('FILE', `${what} became shorter while it was read.`)
+      position += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    throw fileError(error, `${what} cannot be read`)
+  }
+}
+
 /** Writes all of `bytes`; the system may write a part only, and tells why at the next try. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let written = 0; written < bytes.byteLength; ) {

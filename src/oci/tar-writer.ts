@@ -4,7 +4,7 @@ import { type FileHandle, lstat, mkdir, open, rename, unlink } from 'node:fs/pro
 import { basename, dirname, join } from 'node:path'
 import { CosignetError, errnoOf, fileError, quote, syncDirectory } from '../core/index.ts'
 import { encodePaxRecord, encodeTarHeader, fitsTarHeader, TAR_BLOCK_BYTES, tarPadding } from './tar-header.ts'
-import { writeAll } from './tar-spool.ts'
+import { readAt, writeAll } from './tar-spool.ts'
 
 type Content = Uint8Array | (() => AsyncIterable<Uint8Array>)
 
@@ -33,13 +33,38 @@ export async function createTar(
   }
 }
 
+/**
+ * Opens a tar file for writing that gets no name: `finish` gives its bytes, `abort` drops it.
+ * @param folder where it grows; it is made if it is not there.
+ * @param what names the archive in messages.
+ * @throws FILE
+ */
+export async function createTemporaryTar(folder: string, what: string): Promise<TarWriter> {
+  const temporary = join(folder, `cosignet-${randomBytes(8).toString('hex')}.tmp`)
+  try {
+    await mkdir(folder, { recursive: true })
+    return new TarWriter({ path: undefined, what, file: await open(temporary, 'wx+', 0o600), temporary })
+  } catch (error) {
+    throw fileError(error, `${what} cannot be written`)
+  }
+}
+
 interface Target {
-  readonly path: string
+  /** Where the archive goes; undefined if it gets no name. */
+  readonly path: string | undefined
   readonly what: string
   readonly file: FileHandle
   readonly temporary: string
-  /** Whether the archive is written into what is at `path`, and not put in its place. */
-  readonly inPlace: boolean
+  /** Whether the archive is written into what is at `path`, and not put in its place. Default: false. */
+  readonly inPlace?: boolean
+}
+
+/** An archive that has ended, and no name. */
+export interface FinishedTar {
+  /** Bytes. */
+  readonly length: number
+  /** Streams the archive, each time from its start. */
+  open(): AsyncIterable<Uint8Array>
 }
 
 /**
@@ -55,7 +80,7 @@ export class TarWriter {
   #turn: Promise<void> = Promise.resolve()
   /** Places of members that failed, by size of the place, to be taken by the next try. */
   readonly #gaps = new Map<number, number[]>()
-  #state: 'open' | 'committed' | 'aborted' = 'open'
+  #isFinished = false
 
   /** @param target as `createTar` makes it */
   constructor(target: Target) {
@@ -113,32 +138,43 @@ export class TarWriter {
 
   /** Ends the archive and gives it its name, synced. @throws FILE */
   async commit(): Promise<void> {
-    await this.#alone(async () => {
-      const { path, file, temporary, inPlace } = this.#target
+    const { path, file, temporary, inPlace } = this.#target
+    if (path === undefined) throw new CosignetError('INTERNAL', `${this.#target.what} has no name.`)
+    try {
+      const finished = await this.finish()
+      if (inPlace === true) return await copyTo(path, finished.open())
+      await file.sync()
+      await file.close()
+      await rename(temporary, path)
+      await syncDirectory(dirname(path))
+    } catch (error) {
+      throw this.#failure(error)
+    } finally {
+      await this.#discard()
+    }
+  }
+
+  /** Ends the archive. Nothing may be added afterwards; it can be read until `abort`. @throws FILE */
+  async finish(): Promise<FinishedTar> {
+    return await this.#alone(async () => {
+      const { file, what } = this.#target
       try {
-        if (this.#gaps.size > 0) throw new CosignetError('INTERNAL', `${this.#target.what} lacks a member.`)
+        if (this.#gaps.size > 0) throw new CosignetError('INTERNAL', `${what} lacks a member.`)
         // What a member left behind that failed or was dropped must not stand after the end.
         await file.truncate(this.#end)
         await this.#write(this.#end, Buffer.alloc(2 * TAR_BLOCK_BYTES))
-        this.#end += 2 * TAR_BLOCK_BYTES
-        if (inPlace) return await this.#copyOut()
-        await file.sync()
-        await file.close()
-        await rename(temporary, path)
-        await syncDirectory(dirname(path))
       } catch (error) {
         throw this.#failure(error)
-      } finally {
-        await this.#discard()
-        this.#state = 'committed'
       }
+      this.#isFinished = true
+      const length = this.#end + 2 * TAR_BLOCK_BYTES
+      return { length, open: () => readAt(file, 0, length, what) }
     })
   }
 
   /** Drops the archive. Does nothing after `commit`. */
   async abort(): Promise<void> {
-    if (this.#state !== 'open') return
-    this.#state = 'aborted'
+    this.#isFinished = true
     await this.#discard()
   }
 
@@ -167,7 +203,7 @@ export class TarWriter {
     this.#turn = turn.promise
     await before
     try {
-      if (this.#state !== 'open') throw new CosignetError('INTERNAL', `${this.#target.what} is closed.`)
+      if (this.#isFinished) throw new CosignetError('INTERNAL', `${this.#target.what} is closed.`)
       return await task()
     } finally {
       turn.resolve()
@@ -213,27 +249,17 @@ export class TarWriter {
     await writeAll(this.#target.file, bytes, position)
   }
 
-  async #copyOut(): Promise<void> {
-    const { path, file } = this.#target
-    const out = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC)
-    try {
-      for (let position = 0; position < this.#end; ) {
-        const { bytesRead, buffer } = await file.read(
-          Buffer.allocUnsafe(CHUNK_BYTES),
-          0,
-          CHUNK_BYTES,
-          position,
-        )
-        await out.writeFile(buffer.subarray(0, bytesRead))
-        position += bytesRead
-      }
-    } finally {
-      await out.close()
-    }
-  }
-
   #failure(error: unknown): CosignetError {
     return fileError(error, `${this.#target.what} cannot be written`)
+  }
+}
+
+async function copyTo(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const out = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC)
+  try {
+    for await (const chunk of chunks) await out.writeFile(chunk)
+  } finally {
+    await out.close()
   }
 }
 
