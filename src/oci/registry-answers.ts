@@ -38,9 +38,8 @@ export function contradict(a: Digest, b: Digest): boolean {
 }
 
 /** Refuses a login page or a proxy's notice that is answered with status 200. @throws BAD_RESPONSE */
-export function refuseHtml(response: HttpResponse, name: string): void {
-  if (!/^text\/html\b/i.test(response.headers['content-type'] ?? '')) return
-  response.discard()
+export function refuseHtml({ headers }: HttpResponse, name: string): void {
+  if (!/^text\/html\b/i.test(headers['content-type'] ?? '')) return
   throw new CosignetError('BAD_RESPONSE', `${name} answers with an HTML page instead of JSON.`, {
     hint: 'Check that the host is a registry, and that no proxy or login page stands in between.',
   })

@@ -110,7 +110,17 @@ describe('reading manifests', () => {
     await expect(open(host).getManifest(reference)).rejects.toMatchObject({ code })
   })
 
-  it.each(['../../x', 'a/b', '', 'sha256:short', 'x'.repeat(129)])('never asks for %j', async (reference) => {
+  it.each([
+    '../../x',
+    'a/b',
+    '',
+    'sha256:short',
+    'sha256:../../x',
+    `sha256:${'A'.repeat(64)}`,
+    `sha256:${'a'.repeat(63)}/`,
+    `md5:${'0'.repeat(32)}`,
+    'x'.repeat(129),
+  ])('never asks for %j (CVE-2024-3727)', async (reference) => {
     const { host, log } = await serve((_request, response) => response.end())
     await expect(open(host).getManifest(reference)).rejects.toMatchObject({ code: 'INVALID_REFERENCE' })
     expect(log).toEqual([])
@@ -133,6 +143,19 @@ describe('reading manifests', () => {
       retryable,
       message: `Reading the manifest "v1" of ${host}/a/b failed: ${host} answers ${status} (SOME_CODE: "why\\n\\u202enot").`,
     })
+  })
+
+  it('has one meaning whatever the registry announces (CVE-2021-41190)', async () => {
+    const both = encodeUtf8(JSON.stringify({ schemaVersion: 2, config, layers: [], manifests: [] }))
+    for (const type of [MEDIA_TYPES.ociManifest, MEDIA_TYPES.ociIndex, 'application/json']) {
+      const { host } = await serve((_request, response) =>
+        response.writeHead(200, { 'content-type': type }).end(both),
+      )
+      await expect(open(host).getManifest('v1')).rejects.toMatchObject({
+        code: 'INVALID_MANIFEST',
+        message: expect.stringContaining('so it is ambiguous'),
+      })
+    }
   })
 
   it('tells the head of a manifest, and its absence', async () => {
@@ -410,6 +433,24 @@ describe('writing', () => {
       })
       expect(conditions).toEqual([])
     }
+  })
+
+  it('moves a tag once where the answer was lost', async () => {
+    let puts = 0
+    const { host } = await serve((request, response) => {
+      if (request.method === 'PUT') {
+        puts += 1
+        // Moved, and not told; then found moved.
+        return puts === 1 ? response.destroy() : response.writeHead(412).end()
+      }
+      const length = String(IMAGE.byteLength)
+      answerImage(response, {
+        'docker-content-digest': puts === 0 ? OTHER : IMAGE_DIGEST,
+        'content-length': length,
+      })
+    })
+    await open(host).putManifest(manifest, { tag: 'v1', ifMatch: OTHER })
+    expect(puts).toBe(2)
   })
 
   it('maps 412 to CONFLICT, and refuses another digest than was sent', async () => {

@@ -45,22 +45,23 @@ export class RegistryClient implements ImageSource, ImageDestination {
 
   async getManifest(tagOrDigest: string | Digest, signal?: AbortSignal): Promise<Manifest> {
     const what = this.#describe('manifest', tagOrDigest)
-    const response = await this.#transport.send({
-      method: 'GET',
-      path: `manifests/${pathPart(tagOrDigest)}`,
-      action: 'pull',
-      headers: { accept: MANIFEST_MEDIA_TYPES.join(', ') },
-      signal,
-      task: `Reading ${what}`,
-    })
-    const contentType = response.headers['content-type']
+    const { response, bytes } = await this.#transport.read(
+      {
+        method: 'GET',
+        path: `manifests/${pathPart(tagOrDigest)}`,
+        action: 'pull',
+        headers: { accept: MANIFEST_MEDIA_TYPES.join(', ') },
+        signal,
+        task: `Reading ${what}`,
+      },
+      LIMITS.manifestBytes,
+    )
     refuseHtml(response, this.name)
-    const bytes = await response.bytes(LIMITS.manifestBytes)
     const title = `The ${what.slice('the '.length)}`
     if (isDigest(tagOrDigest)) checkDigest(bytes, tagOrDigest, title)
     const announced = announcedDigest(response, title)
     if (announced !== undefined) checkDigest(bytes, announced, title)
-    return parseManifest(bytes, contentType, title)
+    return parseManifest(bytes, response.headers['content-type'], title)
   }
 
   /**
@@ -188,8 +189,8 @@ export class RegistryClient implements ImageSource, ImageDestination {
       if ((await this.headManifest(target, signal))?.digest !== manifest.digest) throw error
       return undefined
     }
-    refuseHtml(response, this.name)
     response.discard()
+    refuseHtml(response, this.name)
     const announced = announcedDigest(response, `The ${what.slice('the '.length)}`)
     if (announced !== undefined && contradict(announced, manifest.digest)) {
       throw new CosignetError(

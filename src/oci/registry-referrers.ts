@@ -3,7 +3,7 @@ import type { HttpResponse } from '../net/index.ts'
 import { type Digest, digestParts } from './digest.ts'
 import { type Descriptor, MEDIA_TYPES, parseManifest } from './manifest.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
-import type { RegistryTransport } from './registry-transport.ts'
+import type { RegistryRequest, RegistryTransport } from './registry-transport.ts'
 import type { ImageSource } from './store.ts'
 
 /** Statuses by which registries say that they have no referrers API. */
@@ -26,13 +26,9 @@ export async function listReferrers(
   const what = `The list of referrers of ${repository.name}@${digest}`
   let path: string | URL | undefined = `referrers/${digest}`
   for (let page = 0; path !== undefined; page += 1) {
-    const response: HttpResponse = await askReferrers(transport, path, signal, page === 0)
-    if (page === 0 && !isReferrersList(response)) {
-      response.discard()
-      return await listTagged(repository, digest, signal)
-    }
+    const { response, bytes } = await askReferrers(transport, path, signal, page === 0)
+    if (page === 0 && !isReferrersList(response)) return await listTagged(repository, digest, signal)
     path = nextPage(response)
-    const bytes = await response.bytes(LIMITS.manifestBytes)
     const { content } = parseManifest(bytes, response.headers['content-type'], what)
     if (content.kind === 'index') found.push(...content.manifests)
     if (found.length > LIMITS.referrers || page >= PAGES_MAX) {
@@ -54,8 +50,7 @@ export async function hasReferrersApi(
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const response = await askReferrers(transport, `referrers/${digest}`, signal, true)
-  response.discard()
+  const { response } = await askReferrers(transport, `referrers/${digest}`, signal, true)
   return isReferrersList(response)
 }
 
@@ -64,8 +59,8 @@ async function askReferrers(
   path: string | URL,
   signal: AbortSignal | undefined,
   isFirst: boolean,
-): Promise<HttpResponse> {
-  return await transport.send({
+): Promise<{ response: HttpResponse; bytes: Uint8Array }> {
+  const request: RegistryRequest = {
     method: 'GET',
     path,
     action: 'pull',
@@ -73,7 +68,8 @@ async function askReferrers(
     signal,
     expect: isFirst ? NO_REFERRERS_API : [],
     task: `Listing the referrers in ${transport.host}/${transport.repository}`,
-  })
+  }
+  return await transport.read(request, LIMITS.manifestBytes)
 }
 
 function isReferrersList({ status, headers }: HttpResponse): boolean {

@@ -1,8 +1,7 @@
 import { CosignetError, type JsonValue, LIMITS, parseJson } from '../core/index.ts'
-import type { HttpResponse } from '../net/index.ts'
 import { isTag, refuseHtml } from './registry-answers.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
-import type { RegistryTransport } from './registry-transport.ts'
+import type { RegistryRequest, RegistryTransport } from './registry-transport.ts'
 
 const TAGS_A_PAGE = 1000
 
@@ -20,10 +19,11 @@ export async function listTags(
   const tags = new Set<string>()
   let path: string | URL | undefined = `tags/list?n=${TAGS_A_PAGE}`
   for (let page = 0; path !== undefined; page += 1) {
-    const response: HttpResponse = await transport.send({ method: 'GET', path, action: 'pull', signal, task })
+    const request: RegistryRequest = { method: 'GET', path, action: 'pull', signal, task }
+    const { response, bytes } = await transport.read(request, LIMITS.jsonBytes)
     refuseHtml(response, name)
     path = nextPage(response)
-    for (const tag of readTags(await response.bytes(LIMITS.jsonBytes), name)) tags.add(tag)
+    for (const tag of readTags(bytes, name)) tags.add(tag)
     if (page >= PAGES_MAX) {
       throw new CosignetError('TOO_LARGE', `${task} does not end after ${PAGES_MAX} pages.`)
     }

@@ -142,6 +142,25 @@ export class RegistryTransport {
     }
   }
 
+  /**
+   * Sends a request and reads its answer whole; where the connection breaks in the middle, both once more.
+   * @throws TOO_LARGE beyond `limit` bytes, and as `send`
+   */
+  async read(
+    request: RegistryRequest,
+    limit: number,
+  ): Promise<{ response: HttpResponse; bytes: Uint8Array }> {
+    const attempts = request.attempts ?? this.attempts()
+    for (;;) {
+      const response = await this.send({ ...request, attempts })
+      try {
+        return { response, bytes: await response.bytes(limit) }
+      } catch (error) {
+        if (!isBrokenConnectionError(error) || !(await attempts.again(request.signal))) throw error
+      }
+    }
+  }
+
   async #sendAuthenticated(request: RegistryRequest): Promise<HttpResponse> {
     for (let attempt = 0; ; attempt += 1) {
       const { response, authorization, base } = await this.#sendByScheme(request)
