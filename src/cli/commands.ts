@@ -13,6 +13,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/image-build.ts'),
   },
   {
+    name: 'login',
+    brief: 'Log in to a registry',
+    load: () => import('./commands/login.ts'),
+  },
+  {
+    name: 'logout',
+    brief: 'Forget the login for a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  {
     name: 'image push',
     brief: 'Push an OCI layout or a folder to a registry',
     load: () => import('./commands/image-push.ts'),

@@ -23,14 +23,15 @@ export async function readPassword(cli: Cli, options: PasswordOptions): Promise<
       },
     )
   }
-  const password = await ask(cli, 'Enter password for private key: ')
-  if (options.confirm && (await ask(cli, 'Enter password for private key again: ')) !== password) {
+  const password = await askSecret(cli, 'Enter password for private key: ')
+  if (options.confirm && (await askSecret(cli, 'Enter password for private key again: ')) !== password) {
     throw new CosignetError('INVALID_PASSWORD', 'The two passwords do not match.')
   }
   return encodeUtf8(password)
 }
 
-async function ask(cli: Cli, question: string): Promise<string> {
+/** Asks a person for something secret, without echo. @throws as the terminal does when `cli.signal` is aborted */
+export async function askSecret(cli: Cli, question: string): Promise<string> {
   const { createInterface } = await import('node:readline/promises')
   const { Writable } = await import('node:stream')
   process.stderr.write(question)

@@ -9,15 +9,18 @@ import {
   createAuthFileCredentials,
   createMirroredSource,
   type ImageSource,
+  type LoginAnswer,
   openRegistry,
   type Reference,
   type RegistriesConf,
   type RegistryClient,
   type RegistryEndpoint,
+  type RegistryOptions,
   readEndpoints,
   readHostCertificates,
   readRegistriesConf,
   repositoryName,
+  tryLogin,
   writeEndpoint,
 } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
@@ -38,6 +41,9 @@ export interface RegistryAccess {
   /** Where to read the image: its mirrors, then its registry, as registries.conf says. @throws as `open` */
   openSource(reference: Reference): Promise<ImageSource>
 
+  /** Tries a user name and password at a registry, by its host. @throws as `open` and `tryLogin` */
+  login(registry: string, account: { username: string; password: string }): Promise<LoginAnswer>
+
   /** Ends all connections. */
   close(): void
 }
@@ -55,15 +61,18 @@ export async function openRegistryAccess(cli: Cli, settings: RegistrySettings): 
   const clients = new HttpClients(cli, settings, ca)
   const credentials = credentialsFor(cli, settings, conf)
 
-  const openEndpoint = async (endpoint: RegistryEndpoint, named: Reference, mountFrom?: string) => {
+  const connect = async (endpoint: RegistryEndpoint): Promise<Pick<RegistryOptions, 'http' | 'scheme'>> => {
     checkNotBlocked(endpoint)
-    const { reference } = endpoint
     const insecure = settings.tlsVerify === undefined ? endpoint.insecure : !settings.tlsVerify
-    const http = await clients.clientFor(reference.registry, insecure)
+    const http = await clients.clientFor(endpoint.reference.registry, insecure)
+    return { http, ...(settings.tlsVerify === true ? { scheme: 'https' } : {}) }
+  }
+
+  const openEndpoint = async (endpoint: RegistryEndpoint, named: Reference, mountFrom?: string) => {
+    const { reference } = endpoint
     return openRegistry(reference, {
-      http,
+      ...(await connect(endpoint)),
       ...credentials(reference.registry === named.registry),
-      ...(settings.tlsVerify === true ? { scheme: 'https' } : {}),
       ...(settings.retries === undefined ? {} : { retries: settings.retries }),
       ...(mountFrom === undefined ? {} : { mountFrom }),
     })
@@ -80,6 +89,10 @@ export async function openRegistryAccess(cli: Cli, settings: RegistrySettings): 
         repositoryName(reference),
         endpoints.map((endpoint) => ({ open: async () => await openEndpoint(endpoint, reference) })),
       )
+    },
+    login: async (registry, account) => {
+      const connection = await connect(writeEndpoint(conf, { registry, repository: '' }))
+      return await tryLogin({ registry, ...account, ...connection, signal: cli.signal })
     },
     close: () => clients.close(),
   }
@@ -135,8 +148,7 @@ function credentialsFor(
   const { creds, registryToken, authfile } = settings
   const files = createAuthFileCredentials({
     ...placeOf(cli),
-    credentialHelpers: conf.credentialHelpers,
-    ...(authfile === undefined ? {} : { authFile: authfile }),
+    ...(authfile === undefined ? { credentialHelpers: conf.credentialHelpers } : { authFile: authfile }),
   })
   return (named) => {
     if (named && registryToken !== undefined) {

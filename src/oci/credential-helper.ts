@@ -59,13 +59,24 @@ export async function eraseFromCredentialHelper(helper: CredentialHelper): Promi
   return (await runHelper(helper, 'erase', encodeUtf8(helper.server))) !== undefined
 }
 
+/** The servers that a helper has credentials for (`list`). @throws as above */
+export async function listCredentialHelper(
+  helper: Omit<CredentialHelper, 'server'>,
+): Promise<readonly string[]> {
+  const program = programOf(helper)
+  const output = await runHelper({ ...helper, server: 'the list' }, 'list', new Uint8Array())
+  const answer = output === undefined ? {} : parseOutput(output, program)
+  if (answer !== null && typeof answer === 'object' && !Array.isArray(answer)) return Object.keys(answer)
+  throw new CosignetError('INVALID_CONFIG', `The output of ${program} is not a list.`)
+}
+
 /**
  * Runs a helper without a shell; the server's name and the secret go to its standard input, never to its arguments.
  * @returns undefined if it says that it has nothing.
  */
 async function runHelper(
   helper: CredentialHelper,
-  action: 'get' | 'store' | 'erase',
+  action: 'get' | 'store' | 'erase' | 'list',
   input: Uint8Array,
 ): Promise<Uint8Array | undefined> {
   const { name, server, environment } = helper
@@ -108,23 +119,26 @@ async function runHelper(
   }
 }
 
-function programOf({ name }: CredentialHelper): string {
+function programOf({ name }: Pick<CredentialHelper, 'name'>): string {
   return `docker-credential-${name}`
 }
 
 function readAnswer(output: Uint8Array, program: string): AccountCredentials | undefined {
-  let answer: JsonValue
-  try {
-    answer = parseJson(output, `The output of ${program}`)
-  } catch {
-    // The cause could hold the position only, but its source is secret: left out altogether.
-    throw new CosignetError('INVALID_CONFIG', `The output of ${program} is not JSON.`)
-  }
-  const { Username: username, Secret: secret } = (answer ?? {}) as { readonly [key: string]: JsonValue }
+  const answer = parseOutput(output, program) ?? {}
+  const { Username: username, Secret: secret } = answer as { readonly [key: string]: JsonValue }
   if (typeof username !== 'string' || typeof secret !== 'string') {
     throw new CosignetError('INVALID_CONFIG', `The output of ${program} has no Username and Secret.`)
   }
   if (secret === '') return undefined
   if (username === TOKEN_USER) return { kind: 'identity-token', token: secret }
   return { kind: 'basic', username, password: secret }
+}
+
+function parseOutput(output: Uint8Array, program: string): JsonValue {
+  try {
+    return parseJson(output, `The output of ${program}`)
+  } catch {
+    // The cause could hold the position only, but its source is secret: left out altogether.
+    throw new CosignetError('INVALID_CONFIG', `The output of ${program} is not JSON.`)
+  }
 }

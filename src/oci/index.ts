@@ -2,7 +2,17 @@
  * Images: references, digests, manifests, and the places that hold them. Bytes are kept as they were read; a manifest
  * or blob that does not have its digest never leaves this room.
  */
+export { type AuthFilePaths, authFileToWrite } from './auth-document.ts'
 export { type AuthFileOptions, createAuthFileCredentials } from './auth-files.ts'
+export { type LoginAnswer, type LoginOptions, tryLogin } from './auth-login.ts'
+export {
+  type AuthKey,
+  type AuthStore,
+  eraseAllLogins,
+  eraseLogin,
+  type Login,
+  storeLogin,
+} from './auth-store.ts'
 export { type BaseImage, buildFromDockerfile, type DockerfileBuildOptions } from './build-dockerfile.ts'
 export { type BuildImageOptions, buildImage } from './build-image.ts'
 export { formatPlatform, parsePlatform } from './build-platform.ts'
