@@ -54,9 +54,9 @@ export class AgentPool {
 
   /** @throws INVALID_CONFIG if a CA or client certificate or the proxy that was given is not one. */
   agentFor(url: URL, request: AgentRequest): Agent {
-    const { socketPath, environment = {} } = this.#options
+    const { socketPath } = this.#options
     const secure = url.protocol === 'https:'
-    const proxy = socketPath === undefined ? proxyFor(url, environment) : undefined
+    const proxy = this.proxyOf(url)
     const security = secure ? `${request.roots} ${request.anonymous}` : 'plain'
     const key = `${security} ${proxy?.href ?? 'direct'}`
     let agent = this.#agents.get(key)
@@ -69,6 +69,12 @@ export class AgentPool {
       this.#agents.set(key, agent)
     }
     return agent
+  }
+
+  /** The proxy that a URL is asked through; a socket needs none. @throws INVALID_CONFIG */
+  proxyOf(url: URL): URL | undefined {
+    const { socketPath, environment = {} } = this.#options
+    return socketPath === undefined ? proxyFor(url, environment) : undefined
   }
 
   /** Ends all connections, also those in use. */

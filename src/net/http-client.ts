@@ -1,4 +1,4 @@
-import { CosignetError, LIMITS, quote } from '../core/index.ts'
+import { CosignetError, isCosignetError, LIMITS, quote } from '../core/index.ts'
 import { AgentPool, type ClientCertificate, type TrustedRoots } from './http-agents.ts'
 import { toResponse } from './http-body.ts'
 import { exchangeName, isUnknownAuthorityError } from './http-errors.ts'
@@ -108,10 +108,23 @@ export class HttpClient {
       return answer
     } catch (error) {
       // Nothing of the request was sent: a handshake that fails comes before it.
-      if (roots === 'all' || !isUnknownAuthorityError(error)) throw error
+      if (roots === 'all' || !isUnknownAuthorityError(error)) throw this.#toldOfProxy(error, url)
       this.#needAllRoots.add(url.origin)
       return await this.#send(hop, lifeline, anonymous)
     }
+  }
+
+  /** Who cannot reach a server through a proxy must know that it is in between. */
+  #toldOfProxy(error: unknown, url: URL): unknown {
+    if (!isCosignetError(error, 'UNAVAILABLE', 'TIMEOUT')) return error
+    const proxy = this.#agents.proxyOf(url)
+    if (proxy === undefined) return error
+    const { code, message, cause } = error
+    const way = `The proxy ${proxy.host} was asked for it, which the environment names; NO_PROXY makes exceptions.`
+    return new CosignetError(code, message, {
+      cause,
+      hint: error.hint === undefined ? way : `${error.hint} ${way}`,
+    })
   }
 
   #headers(request: HttpRequest): Readonly<Record<string, string>> {

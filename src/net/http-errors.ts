@@ -31,6 +31,14 @@ const FAILURES: Readonly<Record<string, Failure>> = {
     reason: 'the host name could not be looked up',
     hint: 'Check the DNS server of this machine.',
   },
+  ENOENT: {
+    reason: 'there is no socket at the path',
+    hint: 'Check the path of the Unix socket, and that the server is running.',
+  },
+  EACCES: {
+    reason: 'the socket may not be used by this user',
+    hint: 'Use an account that may, for example one of the group that owns the socket.',
+  },
   ETIMEDOUT: { code: 'TIMEOUT', reason: 'the connection timed out' },
   EHOSTUNREACH: NO_ROUTE,
   ENETUNREACH: NO_ROUTE,
