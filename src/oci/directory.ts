@@ -47,7 +47,7 @@ export async function openDirectory(path: string): Promise<DirectoryImage> {
     if (digest === root.digest) return root
     const bytes = await readNamed(files, manifestFileOf(digest), what)
     checkDigest(bytes, digest, what)
-    return parseManifest(bytes, undefined, what)
+    return { ...parseManifest(bytes, undefined, what), digest }
   }
   let referrers: Promise<readonly Referrer[]> | undefined
   return {

@@ -42,7 +42,7 @@ export async function openLayoutImage(files: ImageFiles, image?: string | number
       const reason = `${bytes.byteLength} bytes instead of ${listed.size}`
       throw new CosignetError('DIGEST_MISMATCH', `${what} has ${reason}.`)
     }
-    return parseManifest(bytes, listed?.mediaType, what)
+    return { ...parseManifest(bytes, listed?.mediaType, what), digest }
   }
 
   return {
