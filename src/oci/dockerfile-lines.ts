@@ -25,9 +25,8 @@ export type FailAt = (line: number, reason: string) => CosignetError
 
 const BLANKS = /[\t\v\f\r ]+/
 const LEADING_SPACE = new RegExp(`^${SPACE}+`)
-const TRAILING_SPACE = new RegExp(`${SPACE}+$`)
 const IS_SPACE = new RegExp(SPACE)
-const DIRECTIVE = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/
+const DIRECTIVE = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+)$/
 const DIRECTIVES: ReadonlySet<string> = new Set(['syntax', 'escape', 'check'])
 
 /**
@@ -47,7 +46,7 @@ export function readDockerfileLines(text: string, name: string, fail: FailAt): D
   const raw = text
     .replace(/^\ufeff/, '')
     .split('\n')
-    .map((line) => line.replace(/[\r\n]+$/, ''))
+    .map((line) => trimEnd(line, /\r/))
   const escapeToken = readEscape(raw, fail)
   const lines: DockerfileLine[] = []
   for (let i = 0; i < raw.length; i += 1) {
@@ -72,7 +71,14 @@ export function readDockerfileLines(text: string, name: string, fail: FailAt): D
 
 /** Removes white space at both ends, as Go's `strings.TrimSpace` does. */
 export function trimSpace(text: string): string {
-  return trimStart(text).replace(TRAILING_SPACE, '')
+  return trimEnd(trimStart(text), IS_SPACE)
+}
+
+/** Takes one character after the other, where a pattern for all would look again from each of them. */
+function trimEnd(text: string, trimmed: RegExp): string {
+  let end = text.length
+  while (end > 0 && trimmed.test(text.charAt(end - 1))) end -= 1
+  return text.slice(0, end)
 }
 
 function trimStart(text: string): string {
@@ -85,7 +91,7 @@ function readEscape(lines: readonly string[], fail: FailAt): '\\' | '`' {
   let escapeToken: '\\' | '`' = '\\'
   for (const [i, line] of lines.entries()) {
     const comment = trimStart(line)
-    const match = comment.startsWith('#') ? DIRECTIVE.exec(trimStart(comment.slice(1))) : null
+    const match = comment.startsWith('#') ? DIRECTIVE.exec(trimSpace(comment.slice(1))) : null
     const directive = match?.[1]?.toLowerCase() ?? ''
     if (!DIRECTIVES.has(directive)) return escapeToken
     if (seen.has(directive)) throw fail(i + 1, `the parser directive ${directive} is there twice`)
@@ -100,7 +106,7 @@ function readEscape(lines: readonly string[], fail: FailAt): '\\' | '`' {
 
 /** An escape character ends a line that goes on in the next, unless another stands before it. */
 function cutContinuation(line: string, escapeToken: string): { part: string; continues: boolean } {
-  const end = line.replace(/[ \t]+$/, '')
+  const end = trimEnd(line, /[ \t]/)
   const continues = end.endsWith(escapeToken) && !end.endsWith(`${escapeToken}${escapeToken}`)
   return continues ? { part: end.slice(0, -1), continues } : { part: line, continues }
 }

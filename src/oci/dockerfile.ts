@@ -57,7 +57,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 }
 
 const HINT = 'Build this image with docker buildx or buildah, or do this in the base image.'
-const HEREDOC = /^[0-9]*<<-?\s*[^<]+$/
+const HEREDOC = /^[0-9]*<<-?[^<]+$/
 /** Git and HTTP addresses, as ADD takes them. */
 const REMOTE = /^(?:[a-z][a-z0-9+.-]*:\/\/|git@)/i
 const STAGE = /^[a-z][a-z0-9-_.]*$/
