@@ -47,7 +47,7 @@ is_current() {
 
 install_from_debian() {
   claim_cache
-  fetch sid cosign skopeo crane oras umoci podman
+  fetch sid cosign skopeo crane oras umoci podman patchelf
   fetch trixie cosign docker-registry gpg gpg-agent openssl
   for architecture in $rootfs_architectures; do
     unpack "$cache/rootfs/$architecture" trixie "$architecture" $rootfs_packages
@@ -195,19 +195,26 @@ EOF
 wrap() {
   name=$1 suite=$2 program=$3
   shift 3
-  root=$cache/$suite
-  loader=$(find "$root/usr/lib64" "$root/usr/lib" "$root/lib" -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
-  libraries=$(dirname "$(find "$root/usr/lib" "$root/lib" -name libc.so.6 2>/dev/null | head -n 1)")
-  [ -n "$loader" ] || { echo "install-peers: there is no loader in $root." >&2; exit 1; }
-  write_program "$name" "'$loader' --library-path '$libraries' '$root/usr/bin/$program' $*"
+  find_loader "$cache/$suite"
+  write_program "$name" "'$loader' --library-path '$libraries' '$cache/$suite/usr/bin/$program' $*"
 }
 
-# An unpacked podman must be told where its helpers are.
+find_loader() {
+  loader=$(find "$1/usr/lib64" "$1/usr/lib" "$1/lib" -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)
+  libraries=$(dirname "$(find "$1/usr/lib" "$1/lib" -name libc.so.6 2>/dev/null | head -n 1)")
+  [ -n "$loader" ] || { echo "install-peers: there is no loader in $1." >&2; exit 1; }
+}
+
+# podman starts itself again as /proc/self/exe to unpack a layer, and that must not be the loader: so the program itself
+# is told where its loader and libraries are. Helpers, it is told by flags.
 wrap_podman() {
-  wrap conmon sid conmon
-  wrap crun sid crun
-  wrap podman-alone sid podman "--conmon '$cache/bin/conmon' --runtime '$cache/bin/crun'"
-  write_program podman "env CONTAINERS_HELPER_BINARY_DIR='$cache/sid/usr/lib/podman' '$cache/bin/podman-alone'"
+  for helper in patchelf conmon crun; do wrap "$helper" sid "$helper"; done
+  program=$cache/sid/usr/bin/podman
+  # The other way round, or both at once, patchelf makes a program of Go that crashes.
+  "$cache/bin/patchelf" --force-rpath --set-rpath "$libraries" "$program"
+  "$cache/bin/patchelf" --set-interpreter "$loader" "$program"
+  helpers="CONTAINERS_HELPER_BINARY_DIR='$cache/sid/usr/lib/podman'"
+  write_program podman "env $helpers '$program' --conmon '$cache/bin/conmon' --runtime '$cache/bin/crun'"
 }
 
 # build NAME MODULE VERSION [FOLDER]: <cache>/bin/NAME is the program in that folder of the module, with the dependencies

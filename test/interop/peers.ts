@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** The real programs that tools/install-peers.sh installs. */
+/** What tools/install-peers.sh installs: real programs, and the root file systems of a Debian (`rootfs/ARCHITECTURE`). */
 export type PeerName =
   | 'cosign3'
   | 'cosign2'
@@ -16,6 +16,7 @@ export type PeerName =
   | 'oci-conformance'
   | 'gpg'
   | 'openssl'
+  | 'rootfs'
 
 /** Where tools/install-peers.sh put them. */
 export function peersFolder(): string {
@@ -23,9 +24,9 @@ export function peersFolder(): string {
   return process.env['COSIGNET_PEERS'] ?? join(cache, 'cosignet', 'peers')
 }
 
-/** Path of a peer's program; it need not be there. */
+/** Path of a peer's program or folder; it need not be there. */
 export function peer(name: PeerName): string {
-  return join(peersFolder(), 'bin', name)
+  return name === 'rootfs' ? join(peersFolder(), name) : join(peersFolder(), 'bin', name)
 }
 
 export function isInstalled(name: PeerName): boolean {
