@@ -160,6 +160,16 @@ describe('createLayout', () => {
     expect(await entries()).toEqual([named(two, 'v2'), named(one, 'v1')])
   })
 
+  it('loses nothing of writers that end at the same time', async () => {
+    const names = ['v1', 'v2', 'v3', 'v4']
+    await Promise.all(names.map((name, i) => put(manifest({ annotations: { n: `${i}` } }), name)))
+    const found = (await entries()).map((entry) => JSON.stringify(entry)).sort()
+    const expected = names.map((name, i) =>
+      JSON.stringify(named(manifest({ annotations: { n: `${i}` } }), name)),
+    )
+    expect(found).toEqual(expected.sort())
+  })
+
   it('takes turns with another writer', async () => {
     await put(manifest(), 'v1')
     const lock = join(path, 'index.json.lock')
@@ -320,6 +330,15 @@ describe('a folder that is there', () => {
     await layout.putManifest(manifest(), { tag: UNNAMED })
     await layout.abort()
     expect(await readdir(path)).toEqual([])
+  })
+
+  it('is taken if it holds what a killed copy left', async () => {
+    await mkdir(path)
+    await writeFile(join(path, '.oci-layout.0123456789ab.tmp'), '')
+    await put(manifest(), 'v1')
+    await rm(join(path, 'index.json'))
+    await put(manifest(), 'v2')
+    expect(await entries()).toEqual([named(manifest(), 'v2')])
   })
 
   it.each<[string, string, string, ErrorCode]>([

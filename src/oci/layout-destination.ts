@@ -169,8 +169,10 @@ class LayoutDestination implements StagedDestination {
   /** Makes the layout when the first blob comes, so that who only opens a destination changes nothing. */
   async #prepare(): Promise<void> {
     const prepare = async (): Promise<void> => {
-      await this.#makeFolder(join(this.#target.path, 'blobs'))
+      // First what makes the folder a layout: another writer may look, or this one be killed.
+      await this.#makeFolder(this.#target.path)
       await this.#writeLayoutFile()
+      await this.#makeFolder(join(this.#target.path, 'blobs'))
     }
     this.#prepared ??= prepare()
     await this.#prepared
@@ -229,9 +231,10 @@ class LayoutDestination implements StagedDestination {
   }
 }
 
+/** Whether there is nothing, or nothing but the start of a layout. */
 async function isEmpty(path: string): Promise<boolean> {
   try {
-    return (await readdir(path)).length === 0
+    return (await readdir(path)).every((name) => /^\.oci-layout\.[0-9a-f]+\.tmp$/.test(name))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return true
     throw fileError(error, `The folder ${quote(path)} cannot be read`)
