@@ -3,9 +3,10 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
 import { packTar } from 'modern-tar'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { collectBytes, LIMITS } from '../core/index.ts'
+import { collectBytes, isCosignetError, LIMITS } from '../core/index.ts'
 import { openTar, type TarFile } from './tar-index.ts'
 
 /**
@@ -271,6 +272,26 @@ describe('damaged archives', () => {
     ],
   ])('refuses %s', async (_name, bytes, code, message) => {
     await expect(open(bytes)).rejects.toMatchObject({ code, message: expect.stringContaining(message) })
+  })
+
+  it('reads or refuses what a hostile archive may be, and never beyond its end', async () => {
+    const whole = written('gnu').subarray(0, 7168)
+    const changes = fc.array(fc.tuple(fc.nat(whole.byteLength - 1), fc.nat(255)), { maxLength: 3 })
+    await fc.assert(
+      fc.asyncProperty(changes, fc.nat(whole.byteLength), async (changes, length) => {
+        const bytes = Buffer.from(whole.subarray(0, length))
+        for (const [place, value] of changes) if (place < length) bytes[place] = value
+        try {
+          const tar = await open(bytes)
+          for (const { offset, size } of tar.entries.values())
+            expect(offset + size).toBeLessThanOrEqual(length)
+          await tar.close()
+        } catch (error) {
+          expect(isCosignetError(error, 'INVALID_IMAGE', 'TOO_LARGE')).toBe(true)
+        }
+      }),
+      { numRuns: 60 },
+    )
   })
 
   it('refuses a folder and what is not there', async () => {
