@@ -23,7 +23,7 @@ interface Descriptor {
 }
 
 /**
- * Writes an OCI layout (image-spec, image-layout.md) with a new image: one layer of one small file, different each
+ * Writes an OCI layout (image-spec, image-layout.md) with a new image: two layers of one small file each, different each
  * time. One architecture makes an image, several an index.
  */
 export async function makeImage(
@@ -43,17 +43,22 @@ export async function makeImage(
 
   const images: Descriptor[] = []
   for (const architecture of architectures) {
-    const text = `${architecture} ${randomUUID()}\n`
-    const tar = await packTar([{ header: { name: 'hello.txt', size: text.length }, body: text }])
-    const layer = await put('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar))
+    const diffIds: string[] = []
+    const layers: Descriptor[] = []
+    for (const name of ['hello.txt', 'world.txt']) {
+      const text = `${architecture} ${randomUUID()}\n`
+      const tar = await packTar([{ header: { name, size: text.length }, body: text }])
+      diffIds.push(`sha256:${sha256(tar)}`)
+      layers.push(await put('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar)))
+    }
     const config = await putJson('application/vnd.oci.image.config.v1+json', {
       architecture,
       os: 'linux',
       config: {},
-      rootfs: { type: 'layers', diff_ids: [`sha256:${sha256(tar)}`] },
+      rootfs: { type: 'layers', diff_ids: diffIds },
     })
     const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-    images.push(await putJson(mediaType, { schemaVersion: 2, mediaType, config, layers: [layer] }))
+    images.push(await putJson(mediaType, { schemaVersion: 2, mediaType, config, layers }))
   }
   const [first] = images
   if (first === undefined) throw new Error('an image needs an architecture')
