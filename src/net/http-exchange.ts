@@ -6,6 +6,8 @@ import type { Lifeline } from './lifeline.ts'
 
 /** What a server that forgot the connection in the meantime makes of the next request on it. */
 const STALE = new Set(['ECONNRESET', 'EPIPE'])
+/** Bytes of a body that wait to be written, at most; what a write leaves of them waits for the peer. */
+const GATHERED_BYTES = 256 * 1024
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
 
 /** An answer of which the head has arrived. */
@@ -110,14 +112,16 @@ async function sendBody(
 ): Promise<void> {
   const { body } = message
   if (body !== undefined && !(body instanceof Uint8Array)) {
+    const gathered = gatherWrites(request)
     let sent = 0
     for await (const chunk of body.open()) {
       sent += chunk.byteLength
       if (body.length !== undefined && sent > body.length) break
       if (isOver()) return
-      if (!request.write(chunk)) await drained(request, lifeline)
+      if (!gathered.write(chunk)) await drained(request, lifeline)
     }
     if (isOver()) return
+    gathered.flush()
     if (body.length !== undefined && sent !== body.length) {
       throw new CosignetError(
         'INVALID_REQUEST',
@@ -128,6 +132,31 @@ async function sendBody(
   lifeline.awaitPeer()
   if (body instanceof Uint8Array) request.end(body)
   else request.end()
+}
+
+/** Lets chunks that are there within one turn of the event loop go out by one system call. */
+function gatherWrites(request: ClientRequest): {
+  /** @returns false if the peer has to take some first. */
+  readonly write: (chunk: Uint8Array) => boolean
+  readonly flush: () => void
+} {
+  let corked = false
+  const flush = (): void => {
+    if (corked) request.uncork()
+    corked = false
+  }
+  const write = (chunk: Uint8Array): boolean => {
+    if (!corked) {
+      corked = true
+      request.cork()
+      setImmediate(flush)
+    }
+    request.write(chunk)
+    if (request.writableLength < GATHERED_BYTES) return true
+    flush()
+    return request.writableLength < GATHERED_BYTES
+  }
+  return { write, flush }
 }
 
 async function drained(request: ClientRequest, lifeline: Lifeline): Promise<void> {
