@@ -4,7 +4,7 @@ import { KbsClient, signAdminToken } from '../kbs/client/index.ts'
 import type { HttpClient } from '../net/index.ts'
 import type { Cli } from './cli.ts'
 import { optionalText, textFlag } from './flags.ts'
-import { openHttp } from './registry-access.ts'
+import { openHttp } from './http-access.ts'
 
 /** The part of the HTTP client that a KBS is spoken to with. */
 type KbsHttp = Pick<HttpClient, 'request'>

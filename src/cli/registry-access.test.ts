@@ -218,6 +218,33 @@ describe('a registry with a certificate that nobody knows', () => {
 })
 
 describe('plain HTTP', () => {
+  /** A host that is not this machine, behind a proxy that knows it by plain HTTP alone. */
+  async function read(settings: RegistrySettings): Promise<unknown> {
+    const proxy = `http://${hostOf(registry)}`
+    const cli = cliWith({ CONTAINERS_REGISTRIES_CONF: '/dev/null', HTTP_PROXY: proxy, HTTPS_PROXY: proxy })
+    const opened = await openRegistryAccess(cli, settings)
+    try {
+      return await (await opened.open(parseReference('registry.test/a:v1'))).getManifest('v1')
+    } catch (error) {
+      return error
+    } finally {
+      opened.close()
+    }
+  }
+
+  it('is taken where the user says so, and the host does not speak TLS', async () => {
+    expect(await read({ tlsVerify: false })).toHaveProperty('digest')
+    expect(seen).toEqual([
+      'registry GET http://registry.test/v2/ -',
+      'registry GET http://registry.test/v2/a/manifests/v1 -',
+    ])
+  })
+
+  it('is not taken from any other host but this machine', async () => {
+    expect(await read({})).toMatchObject({ code: 'UNAVAILABLE' })
+    expect(seen).toEqual([])
+  })
+
   it('is not taken where TLS is required', async () => {
     const opened = await access('', { tlsVerify: true })
     const client = await opened.open(parseReference(`${hostOf(registry)}/a:v1`))

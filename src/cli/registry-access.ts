@@ -1,10 +1,7 @@
 import { homedir } from 'node:os'
 import type { FlagParametersForType } from '@stricli/core'
-import { CosignetError, LIMITS, quote, readFileBounded } from '../core/index.ts'
-import { HttpClient } from '../net/index.ts'
 import {
   type CredentialProvider,
-  certificatesIn,
   checkNotBlocked,
   createAuthFileCredentials,
   createMirroredSource,
@@ -15,9 +12,7 @@ import {
   type RegistriesConf,
   type RegistryClient,
   type RegistryEndpoint,
-  type RegistryOptions,
   readEndpoints,
-  readHostCertificates,
   readRegistriesConf,
   repositoryName,
   tryLogin,
@@ -25,6 +20,8 @@ import {
 } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
 import { switchFlag } from './flags.ts'
+import { trustedCertificates } from './http-access.ts'
+import { type Connection, RegistryConnections } from './registry-connections.ts'
 import { registryFlags, registrySettings, SHARED_REGISTRY_FLAGS } from './registry-flags.ts'
 import type { RegistrySettings } from './registry-settings.ts'
 
@@ -58,14 +55,13 @@ export async function openRegistryAccess(cli: Cli, settings: RegistrySettings): 
     readRegistriesConf(place),
     trustedCertificates(cli, settings.registryCa),
   ])
-  const clients = new HttpClients(cli, settings, ca)
+  const connections = new RegistryConnections(cli, settings, ca)
   const credentials = credentialsFor(cli, settings, conf)
 
-  const connect = async (endpoint: RegistryEndpoint): Promise<Pick<RegistryOptions, 'http' | 'scheme'>> => {
+  const connect = async (endpoint: RegistryEndpoint): Promise<Connection> => {
     checkNotBlocked(endpoint)
     const insecure = settings.tlsVerify === undefined ? endpoint.insecure : !settings.tlsVerify
-    const http = await clients.clientFor(endpoint.reference.registry, insecure)
-    return { http, ...(settings.tlsVerify === true ? { scheme: 'https' } : {}) }
+    return await connections.connect(endpoint.reference.registry, insecure)
   }
 
   const openEndpoint = async (endpoint: RegistryEndpoint, named: Reference, mountFrom?: string) => {
@@ -94,48 +90,7 @@ export async function openRegistryAccess(cli: Cli, settings: RegistrySettings): 
       const connection = await connect(writeEndpoint(conf, { registry, repository: '' }))
       return await tryLogin({ registry, ...account, ...connection, signal: cli.signal })
     },
-    close: () => clients.close(),
-  }
-}
-
-/** One client for each way to do TLS: what a host trusts and shows is for that host alone. */
-class HttpClients {
-  readonly #cli: Cli
-  readonly #settings: RegistrySettings
-  readonly #ca: readonly string[]
-  readonly #clients = new Map<string, Promise<HttpClient>>()
-  readonly #opened: HttpClient[] = []
-
-  constructor(cli: Cli, settings: RegistrySettings, ca: readonly string[]) {
-    this.#cli = cli
-    this.#settings = settings
-    this.#ca = ca
-  }
-
-  clientFor(host: string, insecure: boolean): Promise<HttpClient> {
-    const key = `${insecure ? 'insecure' : 'secure'} ${host}`
-    const client = this.#clients.get(key) ?? this.#create(host, insecure)
-    this.#clients.set(key, client)
-    return client
-  }
-
-  close(): void {
-    for (const client of this.#opened) client.close()
-  }
-
-  async #create(host: string, insecure: boolean): Promise<HttpClient> {
-    const { certDir } = this.#settings
-    const { ca, clientCertificate } = await readHostCertificates(host, {
-      home: homedir(),
-      ...(certDir === undefined ? {} : { certDir }),
-    })
-    const client = new HttpClient({
-      ...httpOptions(this.#cli, [...this.#ca, ...ca]),
-      ...(clientCertificate === undefined ? {} : { clientCertificate }),
-      ...(insecure ? { insecureSkipTlsVerify: true } : {}),
-    })
-    this.#opened.push(client)
-    return client
+    close: () => connections.close(),
   }
 }
 
@@ -168,37 +123,6 @@ export function placeOf(cli: Cli): {
 } {
   const uid = process.getuid?.()
   return { environment: cli.environment, home: homedir(), ...(uid === undefined ? {} : { uid }) }
-}
-
-/** Opens an HTTP client that trusts the known roots, `SSL_CERT_FILE` and the file given. */
-export async function openHttp(cli: Cli, flags: { readonly ca: string | undefined }): Promise<HttpClient> {
-  return new HttpClient(httpOptions(cli, await trustedCertificates(cli, flags.ca)))
-}
-
-function httpOptions(cli: Cli, ca: readonly string[]): ConstructorParameters<typeof HttpClient>[0] {
-  return { ca, environment: cli.environment, ...(cli.trace === undefined ? {} : { trace: cli.trace }) }
-}
-
-async function trustedCertificates(cli: Cli, path: string | undefined): Promise<readonly string[]> {
-  const system = cli.environment['SSL_CERT_FILE'] ?? ''
-  return [
-    // Like Go's programs, which take a file without certificates for an empty store.
-    ...(system === '' ? [] : certificatesIn(await readCertificateFile(system))),
-    ...(path === undefined ? [] : await readCertificates(path)),
-  ]
-}
-
-/** Reads a PEM file as a list of its certificates. @throws FILE, TOO_LARGE, INVALID_CONFIG */
-export async function readCertificates(path: string): Promise<readonly string[]> {
-  const certificates = certificatesIn(await readCertificateFile(path))
-  if (certificates.length > 0) return certificates
-  throw new CosignetError('INVALID_CONFIG', `The certificate file ${quote(path)} holds no PEM certificate.`)
-}
-
-async function readCertificateFile(path: string): Promise<string> {
-  return Buffer.from(await readFileBounded(path, LIMITS.certificatesBytes, 'certificate file')).toString(
-    'utf8',
-  )
 }
 
 /** How a command that speaks to one registry reaches it. */

@@ -15,8 +15,8 @@ import {
 import { parsePolicy } from '../../policy/index.ts'
 import { defineCommand } from '../command.ts'
 import { optionalText, textFlag } from '../flags.ts'
+import { readCertificates } from '../http-access.ts'
 import { formatInitData, initDataJson } from '../initdata-text.ts'
-import { readCertificates } from '../registry-access.ts'
 
 interface Flags {
   readonly kbsUrl: string
