@@ -286,6 +286,15 @@ describe('docker archives that are not valid', () => {
   })
 })
 
+describe('an OCI layout that is taken for a docker archive', () => {
+  it('is told from one', async () => {
+    await expect(open([file('oci-layout', '{}'), file('index.json', '{}')])).rejects.toMatchObject({
+      code: 'INVALID_IMAGE',
+      hint: 'It is an OCI layout: name it as oci-archive:.',
+    })
+  })
+})
+
 async function open(
   members: readonly TarEntry[],
   select: DockerArchiveSelection = {},

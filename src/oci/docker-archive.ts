@@ -155,7 +155,7 @@ async function readLayers(
 
 async function readLayer(tar: TarFile, member: string, diffId: Digest, name: string): Promise<Layer> {
   const entry = tar.entries.get(posix.normalize(member))
-  if (entry === undefined) throw noMember(member, name)
+  if (entry === undefined) throw noMember(tar, member, name)
   const open = (): AsyncIterable<Uint8Array> => tar.readRange(entry)
   const compression = await compressionOf(tar, entry)
   if (compression === undefined) return plainLayer(diffId, entry.size, open)
@@ -212,15 +212,18 @@ async function readMember(tar: TarFile, member: string, limit: number, name: str
   try {
     return await tar.readSmall(posix.normalize(member), limit)
   } catch (error) {
-    if (isCosignetError(error, 'NOT_FOUND')) throw noMember(member, name)
+    if (isCosignetError(error, 'NOT_FOUND')) throw noMember(tar, member, name)
     throw error
   }
 }
 
-function noMember(member: string, name: string): CosignetError {
+function noMember(tar: TarFile, member: string, name: string): CosignetError {
   return new CosignetError(
     'INVALID_IMAGE',
     `${name} is not an image that Docker saved: it has no ${quote(member)}.`,
+    member === MANIFEST_JSON && tar.entries.has('oci-layout')
+      ? { hint: 'It is an OCI layout: name it as oci-archive:.' }
+      : {},
   )
 }
 

@@ -24,6 +24,9 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
 }
 
+/** What podman 5 says with status 500, and Docker with 404. */
+const UNKNOWN_IMAGE = /\bimage not known$|^no such image\b/i
+
 /**
  * Streams an archive with an image (Docker Engine API, "Export several images").
  * @param name reference or ID.
@@ -86,7 +89,8 @@ async function send(
   })
   if (response.status < 300) return response
   const message = await errorOf(response)
-  if (response.status === 404) throw new CosignetError('NOT_FOUND', `${task} failed: ${quote(message)}.`)
+  if (response.status === 404 || UNKNOWN_IMAGE.test(message))
+    throw new CosignetError('NOT_FOUND', `${task} failed: ${quote(message)}.`)
   throw refused(task, message)
 }
 

@@ -89,7 +89,14 @@ describe('reading from a Docker daemon', () => {
   })
 
   it.each([
-    // Docker 28: client "docker save" of what is not there.
+    // podman 5.8.6
+    [
+      500,
+      '{"cause":"image not known","message":"docker.io/a/b:c: image not known","response":500}',
+      'NOT_FOUND',
+      '"docker.io/a/b:c: image not known".',
+    ],
+    // moby, daemon/images: errdefs.NotFound
     [
       404,
       '{"message":"No such image: busybox:latest"}',
