@@ -88,6 +88,18 @@ describe('the files of registry credentials', () => {
     expect(await find(registry, repository)).toEqual(expected === undefined ? undefined : basic(expected))
   })
 
+  it('may have the form of the oldest docker', async () => {
+    await write('.dockercfg', { 'https://old.io/v1/': { ...auth('old'), email: 'a@b.c' } })
+    expect(await find('old.io', 'a')).toEqual(basic('old'))
+    await write('.docker/config.json', { auths: { 'old.io': auth('new') } })
+    expect(await find('old.io', 'a')).toEqual(basic('new'))
+  })
+
+  it('have a name that is written out before a URL', async () => {
+    await write('.docker/config.json', { auths: { 'r.io': auth('name'), 'https://r.io/v2/': auth('url') } })
+    expect(await find('r.io', 'a')).toEqual(basic('name'))
+  })
+
   it('hold user and password, an identity token, or nothing', async () => {
     await write('.docker/config.json', {
       auths: {
@@ -147,6 +159,30 @@ describe('credential helpers', () => {
       kind: 'identity-token',
       token: 'https://index.docker.io/v1/',
     })
+  })
+
+  it.each(['docker.io', 'index.docker.io', 'https://index.docker.io/v1/'])(
+    'know Docker Hub by the name in the file, %s',
+    async (key) => {
+      const environment = await helper('hub', `echo '{"Username":"u","Secret":"'$server'"}'`)
+      await write('.docker/config.json', { credHelpers: { [key]: 'hub' } })
+      expect(await find('docker.io', 'library/a', environment)).toEqual(basic('u', key))
+    },
+  )
+
+  it('of registries.conf are asked in their order, the files among them', async () => {
+    const environment = await helper(
+      'one',
+      '[ "$server" = r.io ] && echo \'{"Username":"one","Secret":"p"}\'',
+    )
+    await helper('none', 'echo credentials not found in native keychain; exit 1')
+    await write('.docker/config.json', { auths: { 'r.io': auth('file') } })
+    const ask = async (...credentialHelpers: readonly string[]): Promise<Credentials | undefined> =>
+      await createAuthFileCredentials({ environment, home, credentialHelpers })('r.io', 'a/b')
+    expect(await ask()).toEqual(basic('file'))
+    expect(await ask('none', 'one', 'containers-auth.json')).toEqual(basic('one'))
+    expect(await ask('none', 'containers-auth.json', 'one')).toEqual(basic('file'))
+    expect(await ask('none')).toBeUndefined()
   })
 
   it('may have nothing', async () => {
