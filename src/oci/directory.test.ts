@@ -176,6 +176,14 @@ describe('openDirectory', () => {
     await expect(read).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
+  it('stops reading a blob when it is told to', async () => {
+    await writeImage()
+    const stop = new AbortController()
+    const blob = (await openDirectory(path)).getBlob(config, stop.signal)
+    stop.abort()
+    await expect(collectBytes(blob, 2, 'It')).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
   it('takes no signature from a link or a folder', async () => {
     const image = await writeImage()
     await writeFile(join(folder, 'secret'), 'a key')

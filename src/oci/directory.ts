@@ -61,7 +61,7 @@ export async function openDirectory(path: string): Promise<DirectoryImage> {
         throw new CosignetError('NOT_FOUND', `${what} is not there: it holds one image.`)
       return parseManifest(await readNamed(files, file, what), undefined, what)
     },
-    getBlob: (descriptor) => files.readBlob(blobFileOf(descriptor.digest), descriptor),
+    getBlob: (descriptor, signal) => files.readBlob(blobFileOf(descriptor.digest), descriptor, signal),
     listReferrers: async (subject) => {
       referrers ??= listManifests(files).then((digests) => readReferrers(digests, readManifest))
       const found = (await referrers).filter((referrer) => referrer.subject === subject)

@@ -178,6 +178,14 @@ describe('openLayoutArchive', () => {
     await expect(read).rejects.toMatchObject({ code })
   })
 
+  it('stops reading a blob when it is told to', async () => {
+    await writeFile(path, tar(layoutFiles(manifest())))
+    const stop = new AbortController()
+    const blob = (await open()).getBlob(config, stop.signal)
+    stop.abort()
+    await expect(collectBytes(blob, 2, 'It')).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
   it('tells what is not there, and where it is cut', async () => {
     const { [blobName(config.digest)]: _, ...files } = layoutFiles(manifest())
     await writeFile(path, tar(files))

@@ -1,5 +1,5 @@
 import { CosignetError } from '../core/index.ts'
-import type { ImageFiles } from './layout-files.ts'
+import { type ImageFiles, stoppable } from './layout-files.ts'
 import { type LocalImage, openLayoutImage } from './layout-image.ts'
 import type { Descriptor } from './manifest.ts'
 import { openTar, type TarFile } from './tar-index.ts'
@@ -36,24 +36,26 @@ function archiveFiles(tar: TarFile, name: string): ImageFiles {
   return {
     name,
     readSmall: (file, limit) => tar.readSmall(file, limit),
-    readBlob: (file, blob) => readBlob(tar, file, blob, `The blob ${blob.digest} of ${name}`),
+    readBlob: (file, blob, signal) => {
+      const what = `The blob ${blob.digest} of ${name}`
+      const open = async (): Promise<AsyncIterable<Uint8Array>> =>
+        stoppable(readMember(tar, file, blob, what), signal, name)
+      return verifiedStream(open, blob, what)
+    },
     list: (folder) => listFolder(tar, folder),
   }
 }
 
-function readBlob(
+function readMember(
   tar: TarFile,
   file: string,
-  blob: Pick<Descriptor, 'digest' | 'size'>,
+  { size }: Pick<Descriptor, 'size'>,
   what: string,
 ): AsyncIterable<Uint8Array> {
-  const open = async (): Promise<AsyncIterable<Uint8Array>> => {
-    const entry = tar.entries.get(file)
-    if (entry === undefined) throw new CosignetError('NOT_FOUND', `${what} is not there.`)
-    if (entry.size === blob.size) return tar.readRange(entry)
-    throw new CosignetError('DIGEST_MISMATCH', `${what} has ${entry.size} bytes instead of ${blob.size}.`)
-  }
-  return verifiedStream(open, blob, what)
+  const entry = tar.entries.get(file)
+  if (entry === undefined) throw new CosignetError('NOT_FOUND', `${what} is not there.`)
+  if (entry.size === size) return tar.readRange(entry)
+  throw new CosignetError('DIGEST_MISMATCH', `${what} has ${entry.size} bytes instead of ${size}.`)
 }
 
 async function* listFolder(tar: TarFile, folder: string): AsyncGenerator<string, void, undefined> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CosignetError, errnoOf, fileError, quote, readFileBounded } from '../core/index.ts'
 import { readBlobFile } from './blob-files.ts'
 import type { Descriptor } from './manifest.ts'
+import { verifiedStream } from './verified-stream.ts'
 
 /**
  * The files of an image by their names below its folder: on disk, or in an archive. Names are made of fixed words and
@@ -13,8 +14,12 @@ export interface ImageFiles {
   readonly name: string
   /** Reads a file of at most `limit` bytes. @throws NOT_FOUND, TOO_LARGE, FILE */
   readSmall(file: string, limit: number): Promise<Uint8Array>
-  /** Streams a blob as `readBlobFile` does. @throws NOT_FOUND, DIGEST_MISMATCH, FILE */
-  readBlob(file: string, blob: Pick<Descriptor, 'digest' | 'size'>): AsyncIterable<Uint8Array>
+  /** Streams a blob as a source does. @throws NOT_FOUND, DIGEST_MISMATCH, ABORTED, FILE */
+  readBlob(
+    file: string,
+    blob: Pick<Descriptor, 'digest' | 'size'>,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<Uint8Array>
   /** Names in a folder (`''` is the whole), in no order; none if there is no such folder. @throws FILE */
   list(folder: string): AsyncIterable<string>
 }
@@ -28,8 +33,27 @@ export function folderFiles(path: string, name: string): ImageFiles {
   return {
     name,
     readSmall: async (file, limit) => await readSmallFile(join(path, file), limit, name),
-    readBlob: (file, blob) => readBlobFile(join(path, file), blob, `The blob ${blob.digest} of ${name}`),
+    readBlob: (file, blob, signal) => {
+      const what = `The blob ${blob.digest} of ${name}`
+      const whole = { offset: 0, length: blob.size }
+      const read = (): AsyncIterable<Uint8Array> => readBlobFile(join(path, file), blob, what, whole)
+      return verifiedStream(async () => stoppable(read(), signal, name), blob, what)
+    },
     list: (folder) => listFolder(join(path, folder)),
+  }
+}
+
+/** Passes a stream on until the signal says stop: files end no sooner by themselves. @throws ABORTED */
+export async function* stoppable(
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  name: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    if (signal?.aborted === true) {
+      throw new CosignetError('ABORTED', `Reading ${name} was stopped.`, { cause: signal.reason })
+    }
+    yield chunk
   }
 }
 

@@ -52,7 +52,7 @@ export async function openLayoutImage(files: ImageFiles, image?: string | number
       if (isDigest(tagOrDigest)) return await readManifest(tagOrDigest)
       return await readManifest((await select(entries, tagOrDigest, name, readManifest)).digest)
     },
-    getBlob: (descriptor) => files.readBlob(blobFile(descriptor.digest), descriptor),
+    getBlob: (descriptor, signal) => files.readBlob(blobFile(descriptor.digest), descriptor, signal),
     listReferrers: createReferrerList(files, entries, readManifest),
   }
 }
