@@ -20,7 +20,7 @@ export interface DockerArchiveOptions {
 }
 
 /** An archive holds one image in Docker's way: layers as plain tar files, and no signature. */
-export const DOCKER_ARCHIVE_RULES: DestinationRules = {
+const DOCKER_ARCHIVE_RULES: DestinationRules = {
   manifests: [MEDIA_TYPES.dockerManifest, MEDIA_TYPES.ociManifest],
   attached: false,
   compressed: false,

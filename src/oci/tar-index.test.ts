@@ -135,7 +135,7 @@ describe('reading a tar file', () => {
 
   it('reads a pipe', async () => {
     const pipe = join(folder, 'pipe')
-    execFileSync('mkfifo', [pipe])
+    execFileSync('sh', ['-c', 'mkfifo "$0"', pipe])
     const [tar] = await Promise.all([
       openTar(pipe, { temporaryFolder: join(folder, 'temporary') }),
       writeFile(pipe, archive(member('a', 'abc'))),

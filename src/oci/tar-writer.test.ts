@@ -131,7 +131,7 @@ describe('writing a tar file', () => {
   })
 
   it('writes through a pipe, and does not replace it', async () => {
-    execFileSync('mkfifo', [path])
+    execFileSync('sh', ['-c', 'mkfifo "$0"', path])
     const reader = spawn('tar', ['-tf', path])
     const listed = collectBytes(reader.stdout, 1000, 'The list')
     const tar = await create()
