@@ -39,6 +39,8 @@ export const LIMITS = {
   dockerfileWord: 64 * KiB,
   /** Members of one tar archive that are indexed. */
   archiveMembers: 100_000,
+  /** Names of all members of one tar archive, and of what its links lead to, together. */
+  archiveNamesBytes: 16 * MiB,
   /** A header of a tar archive that extends another: pax records or a long name (Go's archive/tar takes as much). */
   archiveHeaderBytes: 1 * MiB,
   /** A JSON document that is not a manifest: token answers, referrers, tag lists, KBS answers. */

@@ -274,6 +274,16 @@ describe('damaged archives', () => {
     await expect(open(bytes)).rejects.toMatchObject({ code, message: expect.stringContaining(message) })
   })
 
+  it('refuses names that together fill the memory', async () => {
+    const named = (i: number): Buffer[] => [long(`${i}${'n'.repeat(2 ** 20 - 10)}`, 'L'), member('a', '')]
+    await expect(
+      open(archive(...Array.from({ length: 17 }, (_, i) => named(i)).flat())),
+    ).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+      message: expect.stringContaining('names of more than the limit of 16777216 bytes'),
+    })
+  })
+
   it('reads or refuses what a hostile archive may be, and never beyond its end', async () => {
     const whole = written('gnu').subarray(0, 7168)
     const changes = fc.array(fc.tuple(fc.nat(whole.byteLength - 1), fc.nat(255)), { maxLength: 3 })

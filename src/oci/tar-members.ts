@@ -42,6 +42,8 @@ class TarIndexer {
   /** Names of links and what each leads to, both normalised. */
   readonly #links = new Map<string, string>()
 
+  #nameBytes = 0
+
   constructor(file: FileHandle, size: number, what: string) {
     this.#file = file
     this.#size = size
@@ -133,6 +135,13 @@ class TarIndexer {
 
   async #addMember(header: TarHeader, content: number): Promise<void> {
     const { type, size } = header
+    this.#nameBytes += header.name.length + header.linkName.length
+    if (this.#nameBytes > LIMITS.archiveNamesBytes) {
+      throw new CosignetError(
+        'TOO_LARGE',
+        `${this.#what} has names of more than the limit of ${LIMITS.archiveNamesBytes} bytes.`,
+      )
+    }
     const isFolder = type === '5' || (type === '0' && header.name.endsWith('/'))
     const name = this.#normalise(header.name, header.name)
     if (type === 'S') this.#fail('it has a sparse file')
