@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import type { Stats } from 'node:fs'
+import { lstat, lutimes, readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A line for each file, folder and link below a folder, by its path. */
+export type FileTree = Readonly<Record<string, string>>
+
+/**
+ * Reads all that an image keeps of a file tree: type, mode, content, target of a link, which names are hard links of one
+ * file, time of a file to the second, and owners where this process may set them.
+ */
+export async function readFileTree(root: string): Promise<FileTree> {
+  const names = (await readdir(root, { recursive: true })).sort()
+  const firstNames = new Map<number, string>()
+  const lines: Record<string, string> = {}
+  for (const name of names) {
+    const path = join(root, name)
+    const stats = await lstat(path)
+    const first = firstNames.get(stats.ino)
+    firstNames.set(stats.ino, first ?? name)
+    const owner = process.getuid?.() === 0 ? ` ${stats.uid}:${stats.gid}` : ''
+    lines[name] = `${(stats.mode & 0o7777).toString(8)}${owner} ${await describeContent(path, stats, first)}`
+  }
+  return lines
+}
+
+/** Gives all below a folder the same time, in seconds since 1970. */
+export async function setTreeTimes(root: string, time: number): Promise<void> {
+  for (const name of await readdir(root, { recursive: true })) await lutimes(join(root, name), time, time)
+}
+
+async function describeContent(path: string, stats: Stats, first: string | undefined): Promise<string> {
+  if (stats.isDirectory()) return 'folder'
+  if (stats.isSymbolicLink()) return `link to ${await readlink(path)}`
+  if (!stats.isFile()) return 'something else'
+  if (first !== undefined) return `the same file as ${first}`
+  const hash = createHash('sha256').update(await readFile(path))
+  return `file of ${Math.floor(stats.mtimeMs / 1000)} ${hash.digest('hex')}`
+}
