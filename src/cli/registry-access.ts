@@ -139,7 +139,7 @@ const { authfile, certDir, creds, tlsVerify } = registryFlags('')
 
 export const REGISTRY_FLAGS: FlagParametersForType<RegistryFlags> = {
   registryCa: SHARED_REGISTRY_FLAGS.registryCa,
-  insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry'),
+  insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry, and plain HTTP'),
   authfile,
   certDir,
   creds,

@@ -34,7 +34,7 @@ export interface SharedRegistryFlags {
   readonly retryTimes?: string | undefined
 }
 
-const OTHERS_SEE_IT = 'other users of this machine can see it, unlike what is in REGISTRY_AUTH_FILE'
+const SEEN = 'others on this machine can see it, unlike what is in REGISTRY_AUTH_FILE'
 
 const TLS_VERIFY: TypedFlagParameter<boolean | undefined> = {
   kind: 'boolean',
@@ -42,14 +42,17 @@ const TLS_VERIFY: TypedFlagParameter<boolean | undefined> = {
   withNegated: false,
   brief: 'Require TLS with a certificate that is trusted; =false accepts any, and plain HTTP',
 }
-const AUTHFILE = optionalText('File with the credentials (default: REGISTRY_AUTH_FILE)', 'FILE')
+const AUTHFILE = optionalText(
+  'File with the credentials (default: REGISTRY_AUTH_FILE, else those of podman and docker)',
+  'FILE',
+)
 
 const SIDE_FLAGS: FlagParametersForType<SideFlags> = {
-  creds: optionalText(`Log in with these; ${OTHERS_SEE_IT}`, 'USER[:PASSWORD]'),
-  username: optionalText('Log in with this name and --password', 'USER'),
-  password: optionalText(`Log in with this; ${OTHERS_SEE_IT}`, 'PASSWORD'),
+  creds: optionalText(`Log in with these; ${SEEN}`, 'USER[:PASSWORD]'),
+  username: optionalText('Log in with this name, and the password given beside it', 'USER'),
+  password: optionalText(`Log in with this; ${SEEN}`, 'PASSWORD'),
   noCreds: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not log in' },
-  registryToken: optionalText(`Bearer token for the registry; ${OTHERS_SEE_IT}`, 'TOKEN'),
+  registryToken: optionalText(`Bearer token for the registry; ${SEEN}`, 'TOKEN'),
   certDir: optionalText('Folder with *.crt, *.cert and *.key to connect with', 'FOLDER'),
   tlsVerify: TLS_VERIFY,
   authfile: AUTHFILE,
