@@ -38,7 +38,7 @@ export { createDirectory, type DirectoryDestination } from './directory-destinat
 export { openLayout } from './layout.ts'
 export { type ArchivedImage, type LayoutArchiveOptions, openLayoutArchive } from './layout-archive.ts'
 export { createLayoutArchive } from './layout-archive-destination.ts'
-export { createLayout, type LayoutOptions } from './layout-destination.ts'
+export { createLayout, type LayoutOptions, type WritableLayout } from './layout-destination.ts'
 export type { LocalImage } from './layout-image.ts'
 export { UNNAMED } from './layout-index.ts'
 export { type ImageLocation, parseLocation, type Transport } from './location.ts'

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { CosignetError, type ErrorCode, encodeUtf8 } from '../core/index.ts'
+import { CosignetError, collectBytes, type ErrorCode, encodeUtf8 } from '../core/index.ts'
 import { type Digest, digestOf, digestParts } from './digest.ts'
 import { openLayout } from './layout.ts'
 import { createLayout } from './layout-destination.ts'
@@ -94,6 +94,28 @@ describe('createLayout', () => {
     expect(opened.root.digest).toBe(index.digest)
     expect(await opened.listReferrers(index.digest)).toMatchObject([descriptorOf(referrer)])
     expect((await opened.getManifest(platform.digest)).digest).toBe(platform.digest)
+  })
+
+  it('reads as it will be, so that signatures which are there can be kept', async () => {
+    const [image, before, after] = [
+      manifest(),
+      manifest({ annotations: { n: '1' } }),
+      manifest({ annotations: { n: '2' } }),
+    ]
+    const tag = `${image.digest.replace(':', '-')}.sig`
+    const layout = await createLayout(path)
+    await expect(layout.getManifest(tag)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(await layout.listReferrers(image.digest)).toEqual([])
+    await put(before, tag)
+    expect((await layout.getManifest(tag)).digest).toBe(before.digest)
+    await layout.putManifest(after, { tag, ifMatch: before.digest })
+    expect((await layout.getManifest(tag)).digest).toBe(after.digest)
+    await layout.putManifest(manifest({ subject: descriptorOf(image) }))
+    expect(await layout.listReferrers(image.digest)).toHaveLength(1)
+    const read = collectBytes(layout.getBlob(config), 2, 'It')
+    expect(Buffer.from(await read).toString()).toBe('{}')
+    await layout.commit()
+    expect((await (await openLayout(path)).getManifest(tag)).digest).toBe(after.digest)
   })
 
   it('moves a name, and leaves all else as it is', async () => {

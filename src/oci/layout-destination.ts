@@ -15,7 +15,7 @@ import { writeBlobFile } from './blob-files.ts'
 import { checkDigest, type Digest } from './digest.ts'
 import { folderFiles, type ImageFiles } from './layout-files.ts'
 import { makeFolders } from './layout-folders.ts'
-import { blobFile, checkLayoutVersion } from './layout-image.ts'
+import { blobFile, checkLayoutVersion, layoutSource } from './layout-image.ts'
 import {
   extendLayoutIndex,
   type IndexAddition,
@@ -25,7 +25,13 @@ import {
 } from './layout-index.ts'
 import { type Sleep, withLock } from './layout-lock.ts'
 import { type Descriptor, MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from './manifest.ts'
-import type { BlobOutcome, DestinationRules, ImageDestination, StagedDestination } from './store.ts'
+import type {
+  BlobOutcome,
+  DestinationRules,
+  ImageDestination,
+  ImageSource,
+  StagedDestination,
+} from './store.ts'
 
 /** A layout holds manifests of any type: what refers to an image needs its bytes as they are. */
 export const LAYOUT_RULES: DestinationRules = {
@@ -43,6 +49,9 @@ export interface LayoutOptions {
   readonly sleep?: Sleep
 }
 
+/** A layout being written; it reads as it will be after `commit`. */
+export type WritableLayout = StagedDestination & ImageSource
+
 /**
  * Writes images to a folder as an OCI image layout, a new one or one that is there. Blobs are stored as they come;
  * `index.json` changes at `commit`, all at once, and keeps what others added in the meantime.
@@ -54,7 +63,7 @@ export interface LayoutOptions {
  * every reader checks the digest.
  * @throws INVALID_IMAGE if there is something else than a layout in the folder; FILE
  */
-export async function createLayout(path: string, options: LayoutOptions = {}): Promise<StagedDestination> {
+export async function createLayout(path: string, options: LayoutOptions = {}): Promise<WritableLayout> {
   const files = folderFiles(path, `oci:${path}`)
   if (!(await isEmpty(path))) await checkLayoutVersion(files)
   const index = await readIndex(files)
@@ -90,7 +99,7 @@ interface LayoutTarget {
   readonly sleep: Sleep | undefined
 }
 
-class LayoutDestination implements StagedDestination {
+class LayoutDestination implements WritableLayout {
   readonly name: string
   readonly rules = LAYOUT_RULES
   readonly #target: LayoutTarget
@@ -136,16 +145,27 @@ class LayoutDestination implements StagedDestination {
     if (addition !== undefined) this.#additions.push(addition)
   }
 
+  async getManifest(tagOrDigest: string | Digest): Promise<Manifest> {
+    return await (await this.#view()).getManifest(tagOrDigest)
+  }
+
+  getBlob(descriptor: Pick<Descriptor, 'digest' | 'size'>, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#target.files.readBlob(blobFile(descriptor.digest), descriptor, signal)
+  }
+
+  async listReferrers(digest: Digest): Promise<readonly Descriptor[]> {
+    return await (await this.#view()).listReferrers(digest)
+  }
+
   async commit(): Promise<void> {
-    const { path, files, sleep } = this.#target
+    const { path, sleep } = this.#target
     await this.#prepare()
     try {
       await syncDirectory(join(path, 'blobs'))
       const update = async (): Promise<void> => {
         await this.#checkBlobs()
         await this.#writeLayoutFile()
-        const index = extendLayoutIndex(await readIndex(files), this.#additions, describeIndex(files))
-        await writeFileAtomically(join(path, 'index.json'), index, { mode: 0o644 })
+        await writeFileAtomically(join(path, 'index.json'), await this.#extendIndex(), { mode: 0o644 })
       }
       await withLock(join(path, 'index.json.lock'), update, sleep)
     } catch (error) {
@@ -164,6 +184,16 @@ class LayoutDestination implements StagedDestination {
     // The innermost first; a folder stays if there is anything in it.
     const folders = [...this.#newFolders].sort((a, b) => b.length - a.length)
     for (const folder of folders) await rmdir(folder).catch(() => undefined)
+  }
+
+  async #extendIndex(): Promise<Uint8Array> {
+    const { files } = this.#target
+    return extendLayoutIndex(await readIndex(files), this.#additions, describeIndex(files))
+  }
+
+  async #view(): Promise<ImageSource> {
+    const { files } = this.#target
+    return layoutSource(files, this.name, parseLayoutIndex(await this.#extendIndex(), describeIndex(files)))
   }
 
   /** Makes the layout when the first blob comes, so that who only opens a destination changes nothing. */

@@ -33,6 +33,15 @@ export async function openLayoutImage(files: ImageFiles, image?: string | number
   await checkLayoutVersion(files)
   const entries = await readEntries(files)
 
+  const source = layoutSource(files, name, entries)
+  return { ...source, root: await select(entries, image, name, source.getManifest) }
+}
+
+/**
+ * Reads manifests and blobs of a layout by what its index says.
+ * @param name for messages.
+ */
+export function layoutSource(files: ImageFiles, name: string, entries: readonly LayoutEntry[]): ImageSource {
   const readManifest = async (digest: Digest): Promise<Manifest> => {
     const what = `The manifest ${digest} of ${name}`
     const listed = entries.find(({ descriptor }) => descriptor.digest === digest)?.descriptor
@@ -44,10 +53,8 @@ export async function openLayoutImage(files: ImageFiles, image?: string | number
     }
     return { ...parseManifest(bytes, listed?.mediaType, what), digest }
   }
-
   return {
     name,
-    root: await select(entries, image, name, readManifest),
     getManifest: async (tagOrDigest) => {
       if (isDigest(tagOrDigest)) return await readManifest(tagOrDigest)
       return await readManifest((await select(entries, tagOrDigest, name, readManifest)).digest)
