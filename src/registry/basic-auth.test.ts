@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '../core/index.ts'
 import { createBasicAuth } from './basic-auth.ts'
@@ -99,6 +101,15 @@ describe('createPasswordVerifier', () => {
     expect(await verify('wrong', ONE.replace('$05$', '$11$'))).toBe(false)
     clearInterval(timer)
     expect(turns).toBeGreaterThan(10)
+  })
+
+  it('keeps a process until the answer, and no longer', () => {
+    const module = fileURLToPath(new URL('password-thread.ts', import.meta.url))
+    const script = `const { createPasswordVerifier } = await import(${JSON.stringify(module)})
+      console.log(await createPasswordVerifier()('U*U', ${JSON.stringify(ONE)}))`
+    const args = ['--input-type=module', '--eval', script]
+    const { status, stdout } = spawnSync(process.execPath, args, { timeout: 10_000, encoding: 'utf8' })
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'true\n' })
   })
 
   it('lets no more than a bounded number wait', async () => {

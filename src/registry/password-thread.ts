@@ -27,18 +27,18 @@ if (!isMainThread && workerData === ROLE) answerQuestions()
 /**
  * Makes a verifier that computes on one thread of its own, started with the first password: bcrypt takes tens of
  * milliseconds on purpose, in which a server would answer nobody. So guessing is no faster with many connections, and
- * at most `LIMITS.registryLogins` wait. The thread does not keep the process alive.
+ * at most `LIMITS.registryLogins` wait. The thread keeps the process alive only while one waits.
  */
 export function createPasswordVerifier(): PasswordVerifier {
   const waiting = new Map<number, PromiseWithResolvers<boolean>>()
   let thread: Worker | undefined
   let count = 0
   const start = (): Worker => {
-    const started = new Worker(SELF, { workerData: ROLE, env: {} })
-    started.unref()
+    const started = new Worker(SELF, { workerData: ROLE, env: {}, execArgv: [] })
     started.on('message', ({ id, right }: Answer) => {
       waiting.get(id)?.resolve(right)
       waiting.delete(id)
+      if (waiting.size === 0) started.unref()
     })
     started.once('error', (cause) => {
       thread = undefined
@@ -55,6 +55,7 @@ export function createPasswordVerifier(): PasswordVerifier {
     count += 1
     const answer = Promise.withResolvers<boolean>()
     waiting.set(count, answer)
+    thread.ref()
     thread.postMessage({ id: count, password, hash } satisfies Question)
     return answer.promise
   }
