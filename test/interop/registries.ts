@@ -18,12 +18,14 @@ export interface TestRegistry {
 
 export interface TestRegistryOptions {
   readonly tls: boolean
+  /** File of users, who alone get in then. */
+  readonly htpasswd?: string
 }
 
 /** Starts distribution's registry. With TLS, all programs of the sandbox trust it. */
 export async function startDockerRegistry(
   sandbox: Sandbox,
-  { tls }: TestRegistryOptions,
+  { tls, htpasswd }: TestRegistryOptions,
 ): Promise<TestRegistry> {
   const files = tls ? await issue(sandbox, 'docker-registry') : undefined
   const config = await sandbox.write(
@@ -32,6 +34,7 @@ export async function startDockerRegistry(
     JSON.stringify({
       version: 0.1,
       log: { accesslog: { disabled: true } },
+      ...(htpasswd === undefined ? {} : { auth: { htpasswd: { realm: 'test', path: htpasswd } } }),
       storage: {
         filesystem: { rootdirectory: sandbox.path(`docker-registry/${tls ? 'https' : 'http'}`) },
         delete: { enabled: true },
@@ -53,10 +56,11 @@ export async function startDockerRegistry(
 /** Starts the embedded registry by its command. With TLS, all programs of the sandbox trust it. */
 export async function startCosignetRegistry(
   sandbox: Sandbox,
-  { tls }: TestRegistryOptions,
+  { tls, htpasswd }: TestRegistryOptions,
 ): Promise<TestRegistry> {
   const files = tls ? await issue(sandbox, 'cosignet-registry') : undefined
   const args = ['registry', 'serve', '--listen', '127.0.0.1:0']
+  if (htpasswd !== undefined) args.push('--htpasswd', htpasswd)
   if (files !== undefined) args.push('--tls-cert', files.cert, '--tls-key', files.key)
   const host = await sandbox.serve(cosignetProgram, args, /https?:\/\/(127\.0\.0\.1:\d+)/)
   return { host, url: `${tls ? 'https' : 'http'}://${host}`, ca: files?.ca ?? '' }
@@ -66,7 +70,10 @@ export async function startCosignetRegistry(
  * Starts olareg, which keeps each repository as an OCI layout and has the referrers API. With TLS, all programs of the
  * sandbox trust it.
  */
-export async function startOlareg(sandbox: Sandbox, { tls }: TestRegistryOptions): Promise<TestRegistry> {
+export async function startOlareg(
+  sandbox: Sandbox,
+  { tls }: Pick<TestRegistryOptions, 'tls'>,
+): Promise<TestRegistry> {
   const files = tls ? await issue(sandbox, 'olareg') : undefined
   const port = await freePort()
   const args = ['serve', '--addr', '127.0.0.1', '--port', String(port), '--dir', sandbox.path('olareg/data')]
