@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { isCosignetError } from '../core/index.ts'
 import { HttpClient, isLoopbackHost } from '../net/index.ts'
-import { type RegistryOptions, readHostCertificates } from '../oci/index.ts'
+import { type HostCertificates, type RegistryOptions, readHostCertificates } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
 import { httpOptions } from './http-access.ts'
 import type { RegistrySettings } from './registry-settings.ts'
@@ -11,13 +11,16 @@ export type Connection = Pick<RegistryOptions, 'http' | 'scheme'>
 
 const DOCKER_HUB_HOST = 'registry-1.docker.io'
 
-/** One HTTP client for each host: what it trusts and shows is for that host alone. */
+/**
+ * Connections to registries. Hosts with certificates of their own have an HTTP client each, since what it trusts and
+ * shows is for that host alone; all others share one.
+ */
 export class RegistryConnections {
   readonly #cli: Cli
   readonly #settings: RegistrySettings
   readonly #ca: readonly string[]
   readonly #connections = new Map<string, Promise<Connection>>()
-  readonly #opened: HttpClient[] = []
+  readonly #clients = new Map<string, HttpClient>()
 
   /** @param ca PEM certificates of authorities that are trusted for all hosts. */
   constructor(cli: Cli, settings: RegistrySettings, ca: readonly string[]) {
@@ -40,23 +43,32 @@ export class RegistryConnections {
 
   /** Ends all connections. */
   close(): void {
-    for (const client of this.#opened) client.close()
+    for (const client of this.#clients.values()) client.close()
   }
 
   async #open(host: string, insecure: boolean): Promise<Connection> {
     const { certDir, tlsVerify } = this.#settings
-    const { ca, clientCertificate } = await readHostCertificates(host, {
+    const certificates = await readHostCertificates(host, {
       home: homedir(),
       ...(certDir === undefined ? {} : { certDir }),
     })
-    const http = new HttpClient({
-      ...httpOptions(this.#cli, [...this.#ca, ...ca]),
-      ...(clientCertificate === undefined ? {} : { clientCertificate }),
-      ...(insecure ? { insecureSkipTlsVerify: true } : {}),
-    })
-    this.#opened.push(http)
+    const http = this.#clientFor(host, certificates, insecure)
     if (tlsVerify === true) return { http, scheme: 'https' }
     return insecure ? { http, ...(await findScheme(http, host, this.#cli.signal)) } : { http }
+  }
+
+  #clientFor(host: string, { ca, clientCertificate }: HostCertificates, insecure: boolean): HttpClient {
+    const own = ca.length > 0 || clientCertificate !== undefined
+    const key = `${insecure ? 'insecure' : 'secure'} ${own ? host : ''}`
+    const client =
+      this.#clients.get(key) ??
+      new HttpClient({
+        ...httpOptions(this.#cli, [...this.#ca, ...ca]),
+        ...(clientCertificate === undefined ? {} : { clientCertificate }),
+        ...(insecure ? { insecureSkipTlsVerify: true } : {}),
+      })
+    this.#clients.set(key, client)
+    return client
   }
 }
 
