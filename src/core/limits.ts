@@ -35,6 +35,8 @@ export const LIMITS = {
   baseEntries: 2_000_000,
   /** A Dockerfile, or the file that says what of its context is left out. */
   dockerfileBytes: 1 * MiB,
+  /** Instructions in a Dockerfile. */
+  dockerfileInstructions: 1000,
   /** Characters that the variables in one word of a Dockerfile expand to. */
   dockerfileWord: 64 * KiB,
   /** Members of one tar archive that are indexed. */

@@ -101,16 +101,19 @@ export function configDocument(config: ImageConfig, created: string): object {
   }
 }
 
-/** Value of a variable in a list of `NAME=value`. */
-export function envValue(env: readonly string[] | undefined, name: string): string | undefined {
-  return env?.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1)
+/** Variables by name, of a list of `NAME=value`; one that is there twice has its last value. */
+export function parseEnv(env: readonly string[] = []): ReadonlyMap<string, string> {
+  return new Map(
+    env.map((line) => {
+      const equals = line.indexOf('=')
+      return equals === -1 ? [line, ''] : [line.slice(0, equals), line.slice(equals + 1)]
+    }),
+  )
 }
 
-/** Sets a variable, in the place of one of that name. */
-export function withEnv(env: readonly string[], name: string, value: string): readonly string[] {
-  const line = `${name}=${value}`
-  const place = env.findIndex((old) => old === name || old.startsWith(`${name}=`))
-  return place === -1 ? [...env, line] : env.with(place, line)
+/** Writes variables as a list, in their order. */
+export function formatEnv(variables: ReadonlyMap<string, string>): readonly string[] {
+  return [...variables].map(([name, value]) => `${name}=${value}`)
 }
 
 function readRun(run: JsonObject, reader: ConfigReader): RunConfig {
@@ -150,7 +153,7 @@ function readLabels(labels: JsonObject, reader: ConfigReader): Record<string, st
 
 function withPath(run: RunConfig): RunConfig {
   const env = run.Env ?? []
-  return envValue(env, 'PATH') === undefined ? { ...run, Env: [...env, `PATH=${PATH}`] } : run
+  return parseEnv(env).has('PATH') ? run : { ...run, Env: [...env, `PATH=${PATH}`] }
 }
 
 type JsonObject = { readonly [key: string]: JsonValue }

@@ -570,6 +570,7 @@ describe('COPY', () => {
     ['a bad pattern', ['COPY [ /'], 'INVALID_IMAGE', '"[" is not a pattern of file names.'],
     ['no port', ['EXPOSE http'], 'INVALID_IMAGE', '"http" is not a port such as 80 or 53/udp.'],
     ['too large a port', ['EXPOSE 65536'], 'INVALID_IMAGE', '"65536" is not a port such as 80 or 53/udp.'],
+    ['an empty name', ['ENV $NONE=1'], 'INVALID_IMAGE', '"$NONE" is an empty name.'],
     ['a required variable', ['ENV A=$' + '{B?}'], 'INVALID_IMAGE', 'cannot be read: B is not set.'],
   ])('refuses %s, by line', async (_name, lines, code, message) => {
     await writeFile(join(root, 'secret'), 'SECRET')
@@ -612,6 +613,19 @@ describe('COPY', () => {
       message: `"Dockerfile", line 2: ${JSON.stringify(join(context, 's'))} is not a file, folder or symbolic link, so it cannot be in an image.`,
     })
     await new Promise((resolve) => socket.close(resolve))
+  })
+})
+
+describe('what grows without end', () => {
+  it('is refused', async () => {
+    const doubled = Array.from({ length: 40 }, () => 'ENV A=xx$A$A')
+    await expect(build(['FROM scratch', ...doubled])).rejects.toThrow(
+      'it expands to more than 65536 characters',
+    )
+    const many = Array.from({ length: 900 }, (_, i) => `LABEL l${i}=$A`)
+    const building = build(['FROM scratch', ...doubled.slice(0, 14), ...many])
+    await expect(building).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    await expect(build(['FROM scratch', ...many, ...many])).rejects.toMatchObject({ code: 'TOO_LARGE' })
   })
 })
 

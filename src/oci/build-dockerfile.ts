@@ -194,7 +194,7 @@ function isSamePlatform(a: Platform, b: Platform): boolean {
 
 /** Says at which line of the Dockerfile something failed that did not know it. */
 function placed(error: unknown, name: string, line: number): unknown {
-  if (!isCosignetError(error, 'INVALID_IMAGE', 'UNSUPPORTED', 'NOT_FOUND', 'FILE')) return error
+  if (!isCosignetError(error, 'INVALID_IMAGE', 'UNSUPPORTED', 'NOT_FOUND', 'FILE', 'TOO_LARGE')) return error
   const place = `${quote(name)}, line ${line}: `
   if (error.message.startsWith(place)) return error
   return new CosignetError(error.code, `${place}${reasonOf(error)}.`, { cause: error, hint: error.hint })

@@ -1,7 +1,7 @@
 import { posix } from 'node:path'
-import { CosignetError, quote } from '../core/index.ts'
+import { CosignetError, LIMITS, quote } from '../core/index.ts'
 import { refuseArchive } from './build-archive.ts'
-import { envValue, type HistoryEntry, type ImageConfig, type RunConfig, withEnv } from './build-config.ts'
+import { formatEnv, type HistoryEntry, type ImageConfig, parseEnv, type RunConfig } from './build-config.ts'
 import type { BuildContext, ContextFile } from './build-context.ts'
 import { type Additions, copyFiles, makeFolders } from './build-copy.ts'
 import { packLayer } from './build-layer.ts'
@@ -39,11 +39,15 @@ export class Stage {
   readonly added: Descriptor[] = []
   readonly #parts: StageParts
   #config: ImageConfig
+  #variables: ReadonlyMap<string, string>
+  /** Characters of the history that was added: all that instructions set is in it too. */
+  #written = 0
   #tree: FileTree | undefined
   #hasOwnCmd = false
 
   constructor(base: ImageConfig, parts: StageParts) {
     this.#config = base
+    this.#variables = parseEnv(base.run.Env)
     this.#parts = parts
     this.created = new Date(parts.epoch * 1000).toISOString().replace('.000Z', 'Z')
   }
@@ -110,9 +114,8 @@ export class Stage {
   #env({ pairs }: StepOf<'ENV' | 'LABEL'>): void {
     // All values are expanded with what was set before the instruction.
     const values = this.#expandPairs(pairs)
-    let env = this.#config.run.Env ?? []
-    for (const [name, value] of values) env = withEnv(env, name, value)
-    this.#set({ Env: env })
+    this.#variables = new Map([...this.#variables, ...values])
+    this.#set({ Env: formatEnv(this.#variables) })
     this.#note(`ENV ${values.map((pair) => pair.join('=')).join(' ')}`)
   }
 
@@ -172,6 +175,13 @@ export class Stage {
   }
 
   #addHistory(entry: HistoryEntry): void {
+    this.#written += entry.created_by?.length ?? 0
+    if (this.#written > LIMITS.configBytes) {
+      throw new CosignetError(
+        'TOO_LARGE',
+        `The instructions come to more than ${LIMITS.configBytes} characters.`,
+      )
+    }
     this.#config = { ...this.#config, history: [...this.#config.history, { ...entry }] }
   }
 
@@ -200,7 +210,10 @@ export class Stage {
   }
 
   #expandPairs(pairs: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
-    return pairs.map(([name, value]) => [this.#expand(name), this.#expand(value)] as const)
+    return pairs.map(([word, value]) => {
+      const name = this.#expand(word)
+      return name === '' ? fail(`${quote(word)} is an empty name`) : [name, this.#expand(value)]
+    })
   }
 
   #expand(word: string): string {
@@ -210,7 +223,7 @@ export class Stage {
   #rules(word: string): WordRules {
     return {
       escapeToken: this.#parts.dockerfile.escapeToken,
-      variable: (name) => envValue(this.#config.run.Env, name),
+      variable: (name) => this.#variables.get(name),
       fail: (reason) => fail(`${quote(word)} cannot be read: ${reason}`),
     }
   }

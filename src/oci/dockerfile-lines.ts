@@ -62,6 +62,12 @@ export function readDockerfileLines(text: string, name: string, fail: FailAt): D
       parts.push(part)
     }
     lines.push(splitInstruction(parts.join(''), start + 1, escapeToken))
+    if (lines.length > LIMITS.dockerfileInstructions) {
+      throw new CosignetError(
+        'TOO_LARGE',
+        `${quote(name)} has more than the limit of ${LIMITS.dockerfileInstructions} instructions.`,
+      )
+    }
   }
   if (lines.length === 0) {
     throw new CosignetError('INVALID_IMAGE', `${quote(name)} has no instruction.`)
