@@ -16,12 +16,17 @@ function manifestOf(note: string): Manifest {
 type Answer = 'ok' | ErrorCode
 
 /** A place that answers by script, and logs what it is asked. */
-function place(name: string, log: string[], script: { manifest?: Answer; blob?: Answer; after?: Answer }) {
+function place(
+  name: string,
+  log: string[],
+  script: { manifest?: Answer; blob?: Answer; after?: Answer; text?: string },
+) {
   const answer = (answer: Answer | undefined, what: string): void => {
     log.push(`${name} ${what}`)
     if (answer !== undefined && answer !== 'ok')
       throw new CosignetError(answer, `${name} fails.`, { hint: `At ${name}.` })
   }
+  const { text = 'blob' } = script
   const source: ImageSource = {
     name,
     getManifest: async (tag) => {
@@ -30,9 +35,9 @@ function place(name: string, log: string[], script: { manifest?: Answer; blob?: 
     },
     getBlob: async function* () {
       answer(script.blob, 'blob')
-      yield Buffer.from('bl')
+      yield Buffer.from(text.slice(0, 2))
       answer(script.after, 'rest')
-      yield Buffer.from('ob')
+      yield Buffer.from(text.slice(2))
     },
     listReferrers: async () => {
       answer(script.blob, 'referrers')
@@ -116,7 +121,7 @@ describe('an image behind mirrors', () => {
     expect(log).toEqual(['one manifest v1', 'one blob', 'one manifest v1'])
   })
 
-  it('takes a blob from another place before its first byte, and after that the next time', async () => {
+  it('goes on with a blob at another place, and asks the one that failed last from then on', async () => {
     const log: string[] = []
     const source = createMirroredSource('r.io/a', [
       place('one', log, { after: 'UNAVAILABLE' }),
@@ -124,9 +129,29 @@ describe('an image behind mirrors', () => {
       place('three', log, {}),
     ])
     await source.getManifest('v1')
-    await expect(readAll(source.getBlob(BLOB))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     expect(await readAll(source.getBlob(BLOB))).toBe('blob')
-    expect(log).toEqual(['one manifest v1', 'one blob', 'one rest', 'two blob', 'three blob', 'three rest'])
+    const first = ['one blob', 'one rest', 'two blob', 'three blob', 'three rest']
+    expect(log.splice(0)).toEqual(['one manifest v1', ...first])
+    expect(await readAll(source.getBlob(BLOB))).toBe('blob')
+    expect(log).toEqual(['three blob', 'three rest'])
+  })
+
+  it('passes on no blob that two places made up together', async () => {
+    const source = createMirroredSource('r.io/a', [
+      place('evil', [], { text: 'XXXX', after: 'UNAVAILABLE' }),
+      place('two', [], {}),
+    ])
+    await expect(readAll(source.getBlob(BLOB))).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    expect(await readAll(source.getBlob(BLOB))).toBe('blob')
+    const lying = createMirroredSource('r.io/a', [
+      place('evil', [], { after: 'DIGEST_MISMATCH' }),
+      place('two', [], {}),
+    ])
+    await expect(readAll(lying.getBlob(BLOB))).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      message: 'evil fails.',
+    })
+    expect(await readAll(lying.getBlob(BLOB))).toBe('blob')
   })
 
   it('has the tags of the place that was found, and manifests by digest from all', async () => {

@@ -2,6 +2,7 @@ import { CosignetError, isCosignetError, reasonOf } from '../core/index.ts'
 import { type Digest, isDigest } from './digest.ts'
 import type { Descriptor } from './manifest.ts'
 import type { ImageSource } from './store.ts'
+import { verifiedStream } from './verified-stream.ts'
 
 /** A place that may have the image. */
 export interface MirrorEndpoint {
@@ -45,7 +46,12 @@ export function createMirroredSource(name: string, endpoints: readonly MirrorEnd
       }
       throw failures.told(chosen)
     },
-    getBlob: (descriptor, signal) => readBlob(order(descriptor.digest), () => chosen, descriptor, signal),
+    getBlob: (descriptor, signal) =>
+      verifiedStream(
+        readBlob(order(descriptor.digest), () => chosen, descriptor, signal),
+        descriptor,
+        `The blob ${descriptor.digest} of ${name}`,
+      ),
     listReferrers: async (digest, signal) => {
       const failures = new Failures()
       for (const place of order()) {
@@ -60,7 +66,10 @@ export function createMirroredSource(name: string, endpoints: readonly MirrorEnd
   }
 }
 
-/** Bytes that were handed on cannot be taken back, so another place is asked only before the first. */
+/**
+ * Where a place breaks off, the next one goes on from the same byte; that both had the same blob is for the reader to
+ * check. Bytes that turn out to be wrong cannot be taken back: the next time, that place is asked last.
+ */
 async function* readBlob(
   places: readonly Place[],
   chosen: () => Place | undefined,
@@ -68,17 +77,20 @@ async function* readBlob(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const failures = new Failures()
+  let passed = 0
   for (const place of places) {
-    let begun = false
     try {
+      let again = passed
       for await (const chunk of (await place.source()).getBlob(descriptor, signal)) {
-        begun = true
-        yield chunk
+        const rest = chunk.subarray(Math.min(again, chunk.byteLength))
+        again -= chunk.byteLength - rest.byteLength
+        passed += rest.byteLength
+        if (rest.byteLength > 0) yield rest
       }
       return
     } catch (error) {
       place.fail(descriptor.digest)
-      if (begun) throw error
+      if (passed > 0 && isCosignetError(error, 'DIGEST_MISMATCH')) throw error
       failures.add(place, error, signal)
     }
   }
