@@ -150,8 +150,8 @@ async function openBase(platform: Platform, builder: Builder): Promise<OpenBase>
   const { dockerfile, bases, options } = builder
   const { from, name } = dockerfile
   if (from.base === undefined) return { source: undefined, config: emptyConfig(platform), layers: [] }
-  const { source, manifest, config } = await options.openBase(from.base, platform, options.signal)
   try {
+    const { source, manifest, config } = await options.openBase(from.base, platform, options.signal)
     const image = imageOf(manifest, from.base)
     checkDigest(config, image.config.digest, `The configuration of ${formatReference(from.base)}`)
     const what = `The configuration of ${formatReference(from.base)}`
