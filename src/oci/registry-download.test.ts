@@ -150,6 +150,15 @@ describe('a download that breaks', () => {
     await expect(aborted.read()).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
+  it('of no known size is the right blob or none', async () => {
+    const { proxy, read } = await bench()
+    const unknown = Number.MAX_SAFE_INTEGER
+    proxy.on({ path: BLOB_PATH, calls: [1], fault: cutAnswer(100_000) })
+    expect((await read(unknown)).equals(BLOB)).toBe(true)
+    proxy.on({ path: BLOB_PATH, calls: [1], fault: flipByte(5) })
+    await expect(read(unknown)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+  })
+
   it('is the right blob where all bytes came before the connection broke', async () => {
     const { proxy, read, waits } = await bench()
     proxy.on({

@@ -1,11 +1,16 @@
 import { CosignetError, isCosignetError, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
+import { type Digest, DigestVerifier } from './digest.ts'
 import type { Descriptor } from './manifest.ts'
 import type { RegistryTransport } from './registry-transport.ts'
 import { verifiedStream } from './verified-stream.ts'
 
+/** The size of a blob of which only the digest is to be checked: a reader that does as the guest does has no other. */
+const UNKNOWN_SIZE = Number.MAX_SAFE_INTEGER
+
 /** A blob to read. */
 export interface BlobDownload {
+  /** A `size` of `Number.MAX_SAFE_INTEGER` says that it is not known: that which the registry announces is taken. */
   readonly descriptor: Pick<Descriptor, 'digest' | 'size'>
   /** Names the blob in messages: "the blob sha256:… of ghcr.io/a/b". */
   readonly what: string
@@ -22,8 +27,24 @@ export function downloadBlob(
   transport: RegistryTransport,
   download: BlobDownload,
 ): AsyncIterable<Uint8Array> {
-  const title = `The ${download.what.slice('the '.length)}`
-  return verifiedStream(resumed(transport, download, title), download.descriptor, title)
+  const { descriptor, what } = download
+  const title = `The ${what.slice('the '.length)}`
+  const chunks = resumed(transport, download, title)
+  if (descriptor.size === UNKNOWN_SIZE) return digested(chunks, descriptor.digest, title)
+  return verifiedStream(chunks, descriptor, title)
+}
+
+async function* digested(
+  chunks: AsyncIterable<Uint8Array>,
+  digest: Digest,
+  title: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const verifier = new DigestVerifier(digest, title)
+  for await (const chunk of chunks) {
+    verifier.update(chunk)
+    yield chunk
+  }
+  verifier.finish()
 }
 
 async function* resumed(
@@ -32,6 +53,7 @@ async function* resumed(
   title: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const attempts = transport.attempts()
+  let size = descriptor.size
   let offset = 0
   let etag: string | undefined
   let byRange = true
@@ -48,7 +70,7 @@ async function* resumed(
       timeoutMs: Number.POSITIVE_INFINITY,
       task: `Reading ${what}`,
     })
-    const start = startOf(response, first, descriptor.size)
+    const start = startOf(response, first, size)
     if (start === undefined) {
       // It answers ranges in a way of its own: from the start then, past what is there already.
       response.discard()
@@ -56,7 +78,8 @@ async function* resumed(
       if (await attempts.again(signal)) continue
       throw new CosignetError('BAD_RESPONSE', `Reading ${what} failed: it is not sent on from byte ${first}.`)
     }
-    checkLength(response, start, descriptor.size, title)
+    if (size === UNKNOWN_SIZE) size = Number(response.headers['content-length'] ?? size)
+    checkLength(response, start, size, title)
     etag = strongTag(response)
     let position = start
     try {
@@ -71,7 +94,7 @@ async function* resumed(
       return
     } catch (error) {
       // With the last byte there, how the connection ended is no matter.
-      if (offset === descriptor.size && isCosignetError(error, 'UNAVAILABLE')) return
+      if (offset === size && isCosignetError(error, 'UNAVAILABLE')) return
       if (!isCosignetError(error, 'UNAVAILABLE', 'TIMEOUT') || !(await attempts.again(signal))) throw error
     }
   }
@@ -91,9 +114,10 @@ function startOf({ status, headers }: HttpResponse, first: number, size: number)
 }
 
 /** What is announced to be of another size need not be read. */
-function checkLength({ headers }: HttpResponse, start: number, size: number, title: string): void {
-  const length = headers['content-length']
+function checkLength(response: HttpResponse, start: number, size: number, title: string): void {
+  const length = response.headers['content-length']
   if (length === undefined || Number(length) === size - start) return
+  response.discard()
   throw new CosignetError(
     'DIGEST_MISMATCH',
     `${title} is announced with ${quote(length)} bytes instead of ${size - start}.`,

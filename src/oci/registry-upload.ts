@@ -16,7 +16,7 @@ export interface BlobUpload {
 }
 
 /** Milliseconds that a registry is given to cancel a session, which is of use to it alone. */
-const CANCEL_MS = 2000
+const CANCEL_MS = 1000
 
 /**
  * Stores a blob (distribution-spec 1.1, "Pushing blobs"): not at all if it is there, by a mount if the transport has a
