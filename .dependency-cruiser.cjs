@@ -8,7 +8,7 @@ const rooms = {
   registry: ['oci', 'net', 'core'],
   signature: ['keys', 'oci', 'net', 'core'],
   policy: ['signature', 'keys', 'oci', 'core'],
-  transfer: ['policy', 'signature', 'keys', 'oci', 'core'],
+  transfer: ['policy', 'signature', 'keys', 'oci', 'net', 'core'],
   kbs: ['keys', 'net', 'core'],
   guest: ['policy', 'kbs', 'workload', 'signature', 'keys', 'oci', 'net', 'core'],
 }

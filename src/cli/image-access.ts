@@ -3,6 +3,7 @@ import { CosignetError } from '../core/index.ts'
 import {
   createDirectory,
   createDockerArchive,
+  createDockerDaemon,
   createLayout,
   createLayoutArchive,
   type Descriptor,
@@ -12,6 +13,7 @@ import {
   type ImageSource,
   openDirectory,
   openDockerArchive,
+  openDockerDaemon,
   openLayout,
   openLayoutArchive,
   repositoryName,
@@ -19,7 +21,13 @@ import {
   UNNAMED,
 } from '../oci/index.ts'
 import type { CopyTarget } from '../transfer/index.ts'
+import type { DaemonAccess } from './daemon-access.ts'
 import type { RegistryAccess } from './registry-access.ts'
+
+/** The ways to where images are, each taken when it is needed. */
+export interface PlaceAccess extends Pick<RegistryAccess, 'open' | 'openSource'> {
+  openDaemon(): DaemonAccess
+}
 
 /** An image to read. */
 export interface OpenedImage {
@@ -32,7 +40,7 @@ export interface OpenedImage {
 /** Opens the image at a location. @throws NOT_FOUND, FORBIDDEN, INVALID_*, FILE, UNAVAILABLE, UNSUPPORTED */
 export async function openImage(
   location: ImageLocation,
-  access: Pick<RegistryAccess, 'openSource'>,
+  access: Pick<PlaceAccess, 'openSource' | 'openDaemon'>,
 ): Promise<OpenedImage> {
   switch (location.transport) {
     case 'docker': {
@@ -51,8 +59,12 @@ export async function openImage(
       return rooted(await openDirectory(location.path))
     case 'docker-archive':
       return rooted(await openDockerArchive(location.path, location, { temporaryFolder: tmpdir() }))
-    default:
-      throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be read yet.`)
+    case 'docker-daemon': {
+      const { name: image } = location
+      const daemon = access.openDaemon()
+      const opened = openDockerDaemon({ ...daemon, image, temporaryFolder: tmpdir() })
+      return rooted(await opened.finally(() => daemon.http.close()))
+    }
   }
 }
 
@@ -74,7 +86,7 @@ function rooted(
  */
 export async function openTarget(
   location: ImageLocation,
-  access: Pick<RegistryAccess, 'open'>,
+  access: Pick<PlaceAccess, 'open' | 'openDaemon'>,
   source?: ImageLocation,
 ): Promise<CopyTarget> {
   switch (location.transport) {
@@ -91,8 +103,10 @@ export async function openTarget(
         abort: async () => undefined,
       }
     }
-    case 'oci':
-      return staged(await createLayout(location.path), location.image)
+    case 'oci': {
+      const layout = await createLayout(location.path)
+      return { ...staged(layout, location.image), readable: layout }
+    }
     case 'oci-archive':
       return staged(createLayoutArchive(location.path, { temporaryFolder: tmpdir() }), location.image)
     case 'dir':
@@ -102,8 +116,8 @@ export async function openTarget(
       const options = { references, temporaryFolder: tmpdir() }
       return staged(await createDockerArchive(location.path, options), undefined)
     }
-    default:
-      throw new CosignetError('UNSUPPORTED', `${location.transport} cannot be written yet.`)
+    case 'docker-daemon':
+      return await daemonTarget(location, access.openDaemon())
   }
 }
 
@@ -138,6 +152,28 @@ function staged(destination: StagedDestination, name: string | undefined): CopyT
     tag: name ?? UNNAMED,
     commit: (signal) => destination.commit(signal),
     abort: () => destination.abort(),
+  }
+}
+
+async function daemonTarget(
+  { name }: Extract<ImageLocation, { transport: 'docker-daemon' }>,
+  daemon: DaemonAccess,
+): Promise<CopyTarget> {
+  const close = (): void => daemon.http.close()
+  try {
+    if ('id' in name) {
+      throw new CosignetError('USAGE', `An image gets a name in the daemon, not the ID ${name.id}.`)
+    }
+    const options = { ...daemon, reference: name, temporaryFolder: tmpdir() }
+    const target = staged(await createDockerDaemon(options), undefined)
+    return {
+      ...target,
+      commit: (signal) => target.commit(signal).finally(close),
+      abort: () => target.abort().finally(close),
+    }
+  } catch (error) {
+    close()
+    throw error
   }
 }
 

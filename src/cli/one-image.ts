@@ -1,6 +1,8 @@
 import type { FlagParametersForType } from '@stricli/core'
 import { type ImageLocation, parseLocation } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
+import { type DaemonAccess, openDaemon } from './daemon-access.ts'
+import { optionalText } from './flags.ts'
 import { type OpenedImage, openImage } from './image-access.ts'
 import { openRegistryAccess } from './registry-access.ts'
 import {
@@ -12,11 +14,13 @@ import {
 } from './registry-flags.ts'
 
 /** How a command that reads one image reaches it. */
-export type OneImageFlags = SharedRegistryFlags & RegistrySideFlags<''>
+export type OneImageFlags = SharedRegistryFlags &
+  RegistrySideFlags<''> & { readonly daemonHost?: string | undefined }
 
 export const ONE_IMAGE_FLAGS: FlagParametersForType<OneImageFlags> = {
   ...SHARED_REGISTRY_FLAGS,
   ...registryFlags(''),
+  daemonHost: optionalText('Docker daemon to read from (default: DOCKER_HOST)', 'HOST'),
 }
 
 /** Lends the image at a location, given as skopeo spells it, to `use`. @throws INVALID_REFERENCE, and as `openImage` */
@@ -29,7 +33,8 @@ export async function withImage<T>(
   const location = parseLocation(name)
   const access = await openRegistryAccess(cli, registrySettings('', flags))
   try {
-    const image = await openImage(location, access)
+    const openDaemonHost = (): DaemonAccess => openDaemon(cli, flags.daemonHost)
+    const image = await openImage(location, { ...access, openDaemon: openDaemonHost })
     try {
       return await use(image, location)
     } finally {

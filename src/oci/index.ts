@@ -13,6 +13,7 @@ export {
   type Login,
   storeLogin,
 } from './auth-store.ts'
+export { readBlobFile } from './blob-files.ts'
 export { type BaseImage, buildFromDockerfile, type DockerfileBuildOptions } from './build-dockerfile.ts'
 export { type BuildImageOptions, buildImage } from './build-image.ts'
 export { formatPlatform, parsePlatform } from './build-platform.ts'
@@ -35,6 +36,16 @@ export {
 } from './digest.ts'
 export { type DirectoryImage, openDirectory } from './directory.ts'
 export { createDirectory, type DirectoryDestination } from './directory-destination.ts'
+export { type DockerArchiveImage, openDockerArchive } from './docker-archive.ts'
+export { createDockerArchive, type DockerArchiveOptions } from './docker-archive-destination.ts'
+export type { DockerArchiveSelection } from './docker-archive-manifest.ts'
+export {
+  type CreateDaemonOptions,
+  createDockerDaemon,
+  type OpenDaemonOptions,
+  openDockerDaemon,
+} from './docker-daemon.ts'
+export { type DaemonHost, DEFAULT_DAEMON_HOST, parseDaemonHost } from './docker-daemon-host.ts'
 export { openLayout } from './layout.ts'
 export { type ArchivedImage, type LayoutArchiveOptions, openLayoutArchive } from './layout-archive.ts'
 export { createLayoutArchive } from './layout-archive-destination.ts'
@@ -54,7 +65,6 @@ export {
   parseManifest,
 } from './manifest.ts'
 export { createMirroredSource, type MirrorEndpoint } from './mirrored-source.ts'
-export { type PushedImage, pushImage } from './push-image.ts'
 export {
   formatReference,
   parseReference,
@@ -80,4 +90,4 @@ export type {
   ImageSource,
   StagedDestination,
 } from './store.ts'
-export { verifiedStream } from './verified-stream.ts'
+export { verifiedStream, watchedStream } from './verified-stream.ts'

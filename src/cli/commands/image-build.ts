@@ -23,8 +23,9 @@ import {
 import { type CopiedImage, chooseInstance, copyImage, type RefusedImage } from '../../transfer/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
 import { defineCommand } from '../command.ts'
+import { openDaemon } from '../daemon-access.ts'
 import { optionalText, switchFlag, twoTexts } from '../flags.ts'
-import { formatLocation, openImage, openTarget } from '../image-access.ts'
+import { formatLocation, openTarget } from '../image-access.ts'
 import { showProgress } from '../progress.ts'
 import { openRegistryAccess, type RegistryAccess } from '../registry-access.ts'
 import {
@@ -39,6 +40,7 @@ interface Flags extends SharedRegistryFlags, RegistrySideFlags<'src'>, RegistryS
   readonly file?: string | undefined
   readonly platform?: string | undefined
   readonly quiet: boolean
+  readonly destDaemonHost?: string | undefined
 }
 
 export const command = defineCommand<Flags, [string, string]>({
@@ -57,6 +59,7 @@ export const command = defineCommand<Flags, [string, string]>({
         'OS/ARCH[,…]',
       ),
       quiet: switchFlag('Show no progress'),
+      destDaemonHost: optionalText('Docker daemon to write to (default: DOCKER_HOST)', 'HOST'),
       ...SHARED_REGISTRY_FLAGS,
       ...registryFlags('src'),
       ...registryFlags('dest'),
@@ -78,6 +81,7 @@ export const command = defineCommand<Flags, [string, string]>({
       openRegistryAccess(cli, registrySettings('src', flags)),
       openRegistryAccess(cli, registrySettings('dest', flags)),
     ])
+    const places = { ...targetAccess, openDaemon: () => openDaemon(cli, flags.destDaemonHost) }
     const progress = showProgress(cli, flags.quiet)
     let base: ImageLocation | undefined
     try {
@@ -99,7 +103,7 @@ export const command = defineCommand<Flags, [string, string]>({
         const result = await copyImage({
           source: image,
           from: image.root.digest,
-          openTarget: () => openTarget(destination, targetAccess, base),
+          openTarget: () => openTarget(destination, places, base),
           select: 'all',
           attached: false,
           preserveDigests: false,
@@ -126,8 +130,8 @@ async function openBase(
   platform: Platform,
   signal: AbortSignal | undefined,
 ): Promise<BaseImage> {
-  const { source, from } = await openImage({ transport: 'docker', reference }, access)
-  const root = await source.getManifest(from, signal)
+  const source = await access.openSource(reference)
+  const root = await source.getManifest(reference.digest ?? reference.tag ?? 'latest', signal)
   const { content } = root
   const manifest =
     content.kind === 'image'

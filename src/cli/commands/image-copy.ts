@@ -1,9 +1,10 @@
 import { tmpdir } from 'node:os'
-import { encodeUtf8, writeFileAtomically } from '../../core/index.ts'
+import { CosignetError, encodeUtf8, writeFileAtomically } from '../../core/index.ts'
 import { type ImageLocation, parseLocation, repositoryName } from '../../oci/index.ts'
 import { type CopiedImage, copyImage, type ImageFormat, type RefusedImage } from '../../transfer/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
 import { defineCommand } from '../command.ts'
+import { openDaemon } from '../daemon-access.ts'
 import { optionalText, switchFlag, twoTexts } from '../flags.ts'
 import { formatLocation, openImage, openTarget } from '../image-access.ts'
 import { type PolicyFlags, readJudge } from '../image-policy.ts'
@@ -30,6 +31,8 @@ interface Flags
   readonly preserveDigests: boolean
   readonly removeSignatures: boolean
   readonly digestfile?: string | undefined
+  readonly srcDaemonHost?: string | undefined
+  readonly destDaemonHost?: string | undefined
   readonly quiet: boolean
 }
 
@@ -61,6 +64,8 @@ export const command = defineCommand<Flags, [string, string]>({
       ),
       digestfile: optionalText('Write the digest at the destination to this file', 'FILE'),
       quiet: switchFlag('Show no progress'),
+      srcDaemonHost: optionalText('Docker daemon to read from (default: DOCKER_HOST)', 'HOST'),
+      destDaemonHost: optionalText('Docker daemon to write to (default: DOCKER_HOST)', 'HOST'),
       ...SHARED_REGISTRY_FLAGS,
       ...registryFlags('src'),
       ...registryFlags('dest'),
@@ -71,19 +76,27 @@ export const command = defineCommand<Flags, [string, string]>({
   async run(cli, flags, from, to) {
     const source = parseLocation(from)
     const destination = parseLocation(to)
+    const toStdout = 'path' in destination && destination.path === '/dev/stdout'
+    if (toStdout && cli.format !== 'text') {
+      throw new CosignetError('USAGE', 'Standard output takes the image or the result as data, not both.')
+    }
     const judge = await readJudge(cli, flags, source, destination)
     const [sourceAccess, targetAccess] = await Promise.all([
       openRegistryAccess(cli, registrySettings('src', flags)),
       openRegistryAccess(cli, registrySettings('dest', flags)),
     ])
     const progress = showProgress(cli, flags.quiet)
+    const places = { ...targetAccess, openDaemon: () => openDaemon(cli, flags.destDaemonHost) }
     try {
-      const opened = await openImage(source, sourceAccess)
+      const opened = await openImage(source, {
+        ...sourceAccess,
+        openDaemon: () => openDaemon(cli, flags.srcDaemonHost),
+      })
       try {
         const result = await copyImage({
           source: opened.source,
           from: opened.from,
-          openTarget: () => openTarget(destination, targetAccess, source),
+          openTarget: () => openTarget(destination, places, source),
           select: flags.all ? 'all' : wantedPlatform(flags),
           attached: !flags.removeSignatures,
           preserveDigests: flags.preserveDigests,
@@ -98,7 +111,10 @@ export const command = defineCommand<Flags, [string, string]>({
         if (flags.digestfile !== undefined) {
           await writeFileAtomically(flags.digestfile, encodeUtf8(result.digest), { mode: 0o644 })
         }
-        return copied(cli, source, destination, result)
+        const outcome = copied(cli, source, destination, result)
+        if (!toStdout) return outcome
+        cli.say(outcome.text)
+        return { ...outcome, text: '' }
       } finally {
         await opened.close()
       }

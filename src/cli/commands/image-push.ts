@@ -7,12 +7,14 @@ import {
   openLayout,
   parsePlatform,
   parseReference,
-  pushImage,
   repositoryName,
 } from '../../oci/index.ts'
+import { copyImage } from '../../transfer/index.ts'
 import { asJson } from '../cli.ts'
 import { defineCommand } from '../command.ts'
+import { openDaemon } from '../daemon-access.ts'
 import { optionalText, parseText, twoTexts } from '../flags.ts'
+import { openTarget } from '../image-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 
 interface Flags extends RegistryFlags {
@@ -54,20 +56,30 @@ export const command = defineCommand<Flags, [string, string]>({
         `${quote(destination)} names a digest; push to a tag, the digest follows from the image.`,
       )
     }
-    const { tag } = reference
     const { source, root, close } = await openSource(sourceName, flags, cli.signal)
-    const pushed = await withRegistries(cli, flags, async (open) => {
-      return await pushImage(source, root, await open(reference), tag, cli.signal)
-    }).finally(close)
-    const name = `${repositoryName(reference)}@${pushed.root}`
+    const location = { transport: 'docker', reference } as const
+    const pushed = await withRegistries(cli, flags, (open) =>
+      copyImage({
+        source,
+        from: root,
+        openTarget: () => openTarget(location, { open, openDaemon: () => openDaemon(cli, undefined) }),
+        select: 'all',
+        attached: true,
+        preserveDigests: true,
+        temporaryFolder: tmpdir(),
+        signal: cli.signal,
+      }),
+    ).finally(close)
+    if (pushed.outcome === 'denied') throw new CosignetError('INTERNAL', 'There was no policy to deny it.')
+    const { digest, manifests } = pushed
     return {
       exit: 0,
       data: asJson({
         reference: formatReference(reference),
-        digest: pushed.root,
-        manifests: pushed.manifests,
+        digest,
+        manifests: manifests.length === 1 ? manifests : manifests.slice(0, -1),
       }),
-      text: `Pushed ${formatReference(reference)}\n${name}`,
+      text: `Pushed ${formatReference(reference)}\n${repositoryName(reference)}@${digest}`,
     }
   },
 })
