@@ -20,14 +20,17 @@ export interface TestRegistryOptions {
   readonly tls: boolean
   /** File of users, who alone get in then. */
   readonly htpasswd?: string
+  /** PEM file of the authority whose certificate a client must show. */
+  readonly clientCa?: string
 }
 
 /** Starts distribution's registry. With TLS, all programs of the sandbox trust it. */
 export async function startDockerRegistry(
   sandbox: Sandbox,
-  { tls, htpasswd }: TestRegistryOptions,
+  { tls, htpasswd, clientCa }: TestRegistryOptions,
 ): Promise<TestRegistry> {
   const files = tls ? await issue(sandbox, 'docker-registry') : undefined
+  const clients = clientCa === undefined ? {} : { clientcas: [clientCa] }
   const config = await sandbox.write(
     `docker-registry/config-${tls ? 'https' : 'http'}.json`,
     // YAML, of which JSON is a part. Port 0: the system picks one, and the log names it.
@@ -41,7 +44,7 @@ export async function startDockerRegistry(
       },
       http: {
         addr: '127.0.0.1:0',
-        ...(files === undefined ? {} : { tls: { certificate: files.cert, key: files.key } }),
+        ...(files === undefined ? {} : { tls: { certificate: files.cert, key: files.key, ...clients } }),
       },
     }),
   )
@@ -56,7 +59,7 @@ export async function startDockerRegistry(
 /** Starts the embedded registry by its command. With TLS, all programs of the sandbox trust it. */
 export async function startCosignetRegistry(
   sandbox: Sandbox,
-  { tls, htpasswd }: TestRegistryOptions,
+  { tls, htpasswd }: Pick<TestRegistryOptions, 'tls' | 'htpasswd'>,
 ): Promise<TestRegistry> {
   const files = tls ? await issue(sandbox, 'cosignet-registry') : undefined
   const args = ['registry', 'serve', '--listen', '127.0.0.1:0']
