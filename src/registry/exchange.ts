@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type Digest, parseDigest } from '../oci/index.ts'
 import type { BlobHomes } from './blob-homes.ts'
 import type { RegistryStorage } from './storage.ts'
@@ -7,6 +8,8 @@ export interface Exchange {
   readonly storage: RegistryStorage
   readonly homes: BlobHomes
   readonly request: Request
+  /** The body as Node has it, where there is a connection: the stream of `request` costs a copy and a turn a chunk. */
+  readonly incoming: Readable | undefined
   readonly query: URLSearchParams
   /** Validated. */
   readonly repository: string
@@ -21,9 +24,10 @@ export function digestOfPath(exchange: Exchange): Digest {
   return parseDigest(exchange.untrustedTail)
 }
 
-/** The body as a stream; empty if there is none. */
-export async function* bodyOf(request: Request): AsyncIterable<Uint8Array> {
-  if (request.body !== null) yield* request.body
+/** The body as a stream; empty if there is none. Who stops early can still be answered. */
+export async function* bodyOf({ request, incoming }: Exchange): AsyncIterable<Uint8Array> {
+  if (incoming !== undefined) yield* incoming.iterator({ destroyOnReturn: false })
+  else if (request.body !== null) yield* request.body
 }
 
 /** Number of bytes that the client announced; undefined if it did not. */

@@ -22,7 +22,7 @@ export async function createFileSink(temporary: string): Promise<FileSink> {
     file = undefined
   }
   return {
-    write: async (chunk) => (await opened()).writeFile(chunk),
+    write: async (chunks) => writeAll(await opened(), chunks),
     pause,
     read: () => createReadStream(temporary),
     moveTo: async (path) => {
@@ -35,6 +35,19 @@ export async function createFileSink(temporary: string): Promise<FileSink> {
       await pause()
       await unlink(temporary).catch(() => undefined)
     },
+  }
+}
+
+/** The system may write a part only, and tells why at the next try. */
+async function writeAll(file: FileHandle, chunks: Uint8Array[]): Promise<void> {
+  let rest = chunks
+  while (rest.length > 0) {
+    let { bytesWritten } = await file.writev(rest)
+    rest = rest.flatMap((chunk) => {
+      const skipped = Math.min(bytesWritten, chunk.byteLength)
+      bytesWritten -= skipped
+      return skipped === chunk.byteLength ? [] : [chunk.subarray(skipped)]
+    })
   }
 }
 

@@ -10,7 +10,7 @@ import { lockFolder } from './folder-lock.ts'
 import type { RegistryStorage, StoredManifest } from './storage.ts'
 import { UploadSessions } from './upload-sessions.ts'
 
-const READ_CHUNK = 256 * 1024
+const READ_CHUNK = 1024 * 1024
 
 export interface FileStorageOptions {
   /**
@@ -157,7 +157,7 @@ function decodeManifest(file: Buffer): StoredManifest {
 async function writeThrough(incoming: string, path: string, bytes: Uint8Array): Promise<void> {
   const sink = await createFileSink(join(incoming, randomUUID()))
   try {
-    await sink.write(bytes)
+    await sink.write([bytes])
     await sink.moveTo(path)
   } finally {
     await sink.discard()

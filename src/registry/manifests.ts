@@ -38,8 +38,8 @@ export async function getManifest(exchange: Exchange): Promise<Response> {
  * by digest is on the manifest, not on its tags.
  */
 export async function putManifest(exchange: Exchange): Promise<Response> {
-  const { storage, repository, request, untrustedTail: reference } = exchange
-  const manifest = await receiveManifest(request)
+  const { storage, repository, untrustedTail: reference } = exchange
+  const manifest = await receiveManifest(exchange)
   const digest = digestFor(reference, manifest)
   const tags = isDigest(reference) ? tagsOfQuery(exchange) : [reference]
   const { subject } = manifest.content
@@ -87,13 +87,14 @@ async function resolve(exchange: Exchange): Promise<Digest> {
   return digest
 }
 
-async function receiveManifest(request: Request): Promise<Manifest> {
+async function receiveManifest(exchange: Exchange): Promise<Manifest> {
+  const { request } = exchange
   const what = 'The manifest'
   // Said before the body is read, so that the client gets to hear it.
   if ((contentLengthOf(request) ?? 0) > LIMITS.manifestBytes) {
     throw new CosignetError('TOO_LARGE', `${what} is larger than the limit of ${LIMITS.manifestBytes} bytes.`)
   }
-  const bytes = await collectBytes(bodyOf(request), LIMITS.manifestBytes, what)
+  const bytes = await collectBytes(bodyOf(exchange), LIMITS.manifestBytes, what)
   return parseManifest(bytes, request.headers.get('content-type') ?? undefined, what)
 }
 

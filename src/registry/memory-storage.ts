@@ -85,8 +85,8 @@ function emptyRepository(): Repository {
 function memorySink(): MemorySink {
   const chunks: Uint8Array[] = []
   return {
-    write: async (chunk) => {
-      chunks.push(chunk)
+    write: async (more) => {
+      chunks.push(...more)
     },
     pause: async () => undefined,
     async *read() {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -553,6 +554,44 @@ describe('registry that only reads', () => {
     const reader = createRegistry({ storage, readOnly: true })
     const got = await reader.fetch(new Request(`http://registry/v2/a/blobs/${sha('layer')}`))
     expect(await got.text()).toBe('layer')
+  })
+})
+
+describe('registry over the wire', () => {
+  it('keeps what arrived of a push that broke off, and answers before it has read all', async () => {
+    const server = await serve(createRegistry({ storage: memoryStorage() }), { port: 0 })
+    const speak = async (text: string, until: RegExp): Promise<string> => {
+      const socket = connect(server.port, '127.0.0.1')
+      let got = ''
+      socket.write(text)
+      for await (const chunk of socket) {
+        got += String(chunk)
+        if (until.test(got)) break
+      }
+      return got
+    }
+    try {
+      const upload = await speak('POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\n\r\n', /\r\n\r\n/)
+      const location = /location: (\S+)/.exec(upload)?.[1] ?? ''
+      const socket = connect(server.port, '127.0.0.1')
+      socket.write(`PATCH ${location} HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nhello `)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      socket.destroy()
+      let range: string | null = null
+      for (let i = 0; i < 100 && range !== '0-5'; i++) {
+        range = (await fetch(new URL(location, server.url))).headers.get('range')
+      }
+      expect(range).toBe('0-5')
+      const put = await fetch(new URL(`${location}?digest=${sha('hello world')}`, server.url), {
+        method: 'PUT',
+        body: 'world',
+      })
+      expect(put.status).toBe(201)
+      const large = `PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n`
+      expect(await speak(large, /SIZE_INVALID/)).toMatch(/^HTTP\/1.1 413 /)
+    } finally {
+      await server.close()
+    }
   })
 })
 

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { Hono } from 'hono'
 import type { Authenticator } from './basic-auth.ts'
 import { BlobHomes } from './blob-homes.ts'
@@ -22,8 +23,8 @@ export interface RegistryOptions {
  * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`. Answers of error have the form
  * and codes of the specification.
  */
-export function createRegistry(options: RegistryOptions): Hono {
-  const app = new Hono()
+export function createRegistry(options: RegistryOptions): Hono<{ Bindings: Connection }> {
+  const app = new Hono<{ Bindings: Connection }>()
   app.onError(answerError)
   app.notFound(() => answerError(refusal('UNSUPPORTED', 'There is no such endpoint.', { status: 404 })))
   app.use(async (context, next) => {
@@ -32,7 +33,7 @@ export function createRegistry(options: RegistryOptions): Hono {
     context.header('docker-distribution-api-version', 'registry/2.0')
   })
   const { storage, authenticate, readOnly = false } = options
-  const shared: Shared = { storage, homes: new BlobHomes(), readOnly }
+  const shared = { storage, homes: new BlobHomes(), readOnly }
   app.use(async ({ req }, next) => {
     if (authenticate !== undefined && !(await authenticate(req.header('authorization')))) {
       throw refusal('UNAUTHORIZED', 'The registry asks for a user and a password.', {
@@ -41,11 +42,16 @@ export function createRegistry(options: RegistryOptions): Hono {
     }
     await next()
   })
-  app.all('/v2/*', ({ req }) => answer(shared, req.raw))
+  app.all('/v2/*', ({ req, env }) => answer({ ...shared, incoming: env?.incoming }, req.raw))
   return app
 }
 
-interface Shared extends Pick<Exchange, 'storage' | 'homes'> {
+/** What the server kit tells of a request beside it. */
+interface Connection {
+  readonly incoming?: Readable
+}
+
+interface Shared extends Pick<Exchange, 'storage' | 'homes' | 'incoming'> {
   readonly readOnly: boolean
 }
 

@@ -4,7 +4,8 @@ import { type Digest, DigestVerifier, digestParts } from '../oci/index.ts'
 
 /** Where the bytes of one upload go. */
 export interface UploadSink {
-  write(chunk: Uint8Array): Promise<void>
+  /** Appends all chunks. */
+  write(chunks: Uint8Array[]): Promise<void>
   /** Nothing is written for a while: holds no more than it must. */
   pause(): Promise<void>
   /** What was written, once more. */
@@ -57,22 +58,27 @@ export class UploadSessions<Sink extends UploadSink> {
     offset: number | undefined,
   ): Promise<number> {
     const session = this.#claim(repository, id)
+    let writing: Promise<void> = Promise.resolve()
     try {
       if (offset !== undefined && offset !== session.size) {
         throw new CosignetError('CONFLICT', `The upload continues at byte ${session.size}, not ${offset}.`)
       }
-      for await (const chunk of content) {
-        if (session.size + chunk.byteLength > LIMITS.blobBytes) {
+      for await (const batch of gather(content)) {
+        await writing
+        if (session.size + batch.bytes > LIMITS.blobBytes) {
           throw new CosignetError(
             'TOO_LARGE',
             `The blob is larger than the limit of ${LIMITS.blobBytes} bytes.`,
           )
         }
-        await this.#write(id, session, chunk)
-        session.size += chunk.byteLength
+        writing = this.#write(id, session, batch)
+        // The next batch arrives meanwhile; a failure is met by whoever awaits it.
+        writing.catch(() => undefined)
       }
+      await writing
       return session.size
     } finally {
+      await writing.catch(() => undefined)
       await session.sink.pause()
       session.busy = false
     }
@@ -117,14 +123,15 @@ export class UploadSessions<Sink extends UploadSink> {
     return session
   }
 
-  async #write(id: string, session: Session<Sink>, chunk: Uint8Array): Promise<void> {
+  async #write(id: string, session: Session<Sink>, { chunks, bytes }: Batch): Promise<void> {
     try {
-      const written = session.sink.write(chunk)
+      const written = session.sink.write(chunks)
       // Hashed while the disk is at work.
-      session.hash.update(chunk)
+      for (const chunk of chunks) session.hash.update(chunk)
       await written
+      session.size += bytes
     } catch (error) {
-      // How much of the chunk was written is not known, so hash and content may disagree.
+      // How much of it was written is not known, so hash and content may disagree.
       this.#sessions.delete(id)
       await session.sink.discard()
       throw error
@@ -139,6 +146,33 @@ export class UploadSessions<Sink extends UploadSink> {
     this.#sessions.delete(id)
     await session.sink.discard()
   }
+}
+
+/** Bytes of one write, about: a socket gives far less at once. */
+const BATCH_BYTES = 1024 * 1024
+
+interface Batch {
+  readonly chunks: Uint8Array[]
+  readonly bytes: number
+}
+
+/** Gathers small chunks; what arrived before `content` failed comes first. */
+async function* gather(content: AsyncIterable<Uint8Array>): AsyncGenerator<Batch> {
+  let batch: { chunks: Uint8Array[]; bytes: number } = { chunks: [], bytes: 0 }
+  let failure: { readonly error: unknown } | undefined
+  try {
+    for await (const chunk of content) {
+      batch.chunks.push(chunk)
+      batch.bytes += chunk.byteLength
+      if (batch.bytes < BATCH_BYTES) continue
+      yield batch
+      batch = { chunks: [], bytes: 0 }
+    }
+  } catch (error) {
+    failure = { error }
+  }
+  if (batch.bytes > 0) yield batch
+  if (failure !== undefined) throw failure.error
 }
 
 async function verify(session: Session<UploadSink>, digest: Digest): Promise<void> {

@@ -10,14 +10,14 @@ import { isRepositoryName } from './names.ts'
  * hands out nothing that the client could not fetch.
  */
 export async function startUpload(exchange: Exchange): Promise<Response> {
-  const { storage, repository, query, request } = exchange
+  const { storage, repository, query } = exchange
   const mounted = await mountBlob(exchange)
   if (mounted !== undefined) return created(exchange, mounted)
   const digest = query.has('digest') ? digestOfQuery(query) : undefined
   const id = await storage.startUpload(repository)
   if (digest === undefined) return status(exchange, id, 0, 202)
   try {
-    await storage.appendUpload(repository, id, bodyOf(request))
+    await storage.appendUpload(repository, id, bodyOf(exchange))
     await storage.finishUpload(repository, id, digest)
   } finally {
     await storage.cancelUpload(repository, id)
@@ -69,7 +69,7 @@ async function receiveChunk(exchange: Exchange): Promise<number> {
   const { storage, repository, request, untrustedTail } = exchange
   const range = readContentRange(request)
   try {
-    const size = await storage.appendUpload(repository, untrustedTail, bodyOf(request), range?.first)
+    const size = await storage.appendUpload(repository, untrustedTail, bodyOf(exchange), range?.first)
     if (range !== undefined && size !== range.last + 1) {
       throw refusal('SIZE_INVALID', 'The chunk does not have the length that its Content-Range says.')
     }
