@@ -4,7 +4,7 @@ import { configDocument, emptyConfig, type ImageConfig, readConfig } from './bui
 import { BuildContext } from './build-context.ts'
 import { formatPlatform } from './build-platform.ts'
 import { assembleImage, type BuiltImage, type ImagePart } from './build-result.ts'
-import { LayerSpool } from './build-spool.ts'
+import { LayerSpool } from './layer-spool.ts'
 import { type LayerCache, Stage } from './build-stage.ts'
 import { FileTree } from './build-tree.ts'
 import { checkDigest, type Digest } from './digest.ts'

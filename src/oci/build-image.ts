@@ -1,6 +1,6 @@
 import { CosignetError, quote } from '../core/index.ts'
 import { assembleImage, type BuiltImage } from './build-result.ts'
-import { LayerSpool } from './build-spool.ts'
+import { LayerSpool } from './layer-spool.ts'
 import type { Digest } from './digest.ts'
 import { packFolder } from './folder-tar.ts'
 import type { Platform } from './manifest.ts'

@@ -11,6 +11,7 @@ import {
   flipByte,
   html,
   resize,
+  startFaultProxy,
   startFaultyRegistry,
 } from '../../test/fixtures/fault-proxy.ts'
 import type { ErrorCode } from '../core/index.ts'
@@ -148,6 +149,28 @@ describe('a download that breaks', () => {
     })
     aborted.proxy.on({ path: BLOB_PATH, fault: cutAnswer(10) })
     await expect(aborted.read()).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  it('outlives a restart of the registry', async () => {
+    const { proxy: first } = await bench()
+    let proxy = await startFaultProxy(first.upstream)
+    cleanups.push(() => proxy.close())
+    const { host } = proxy
+    proxy.on({ path: BLOB_PATH, calls: [1], fault: cutAnswer(100_000) })
+    let waits = 0
+    const sleep = async (): Promise<void> => {
+      waits += 1
+      if (waits === 1) await proxy.close()
+      if (waits === 2) proxy = await startFaultProxy(first.upstream, Number(host.split(':')[1]))
+    }
+    const http = new HttpClient()
+    cleanups.push(() => http.close())
+    const client = new RegistryClient({ registry: host, repository: 'a/b', http, sleep })
+    const digest = parseDigest(`sha256:${createHash('sha256').update(BLOB).digest('hex')}`)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of client.getBlob({ digest, size: BLOB.byteLength })) chunks.push(chunk)
+    expect(Buffer.concat(chunks).equals(BLOB)).toBe(true)
+    expect(waits).toBe(2)
   })
 
   it('of no known size is the right blob or none', async () => {

@@ -59,32 +59,35 @@ async function* resumed(
   let byRange = true
   for (;;) {
     const first = byRange ? offset : 0
-    const response = await transport.send({
-      method: 'GET',
-      path: `blobs/${descriptor.digest}`,
-      action: 'pull',
-      headers: rangeHeaders(first, etag),
-      signal,
-      attempts,
-      expect: first === 0 ? [] : [416],
-      timeoutMs: Number.POSITIVE_INFINITY,
-      task: `Reading ${what}`,
-    })
-    const start = startOf(response, first, size)
-    if (start === undefined) {
-      // It answers ranges in a way of its own: from the start then, past what is there already.
-      response.discard()
-      byRange = false
-      if (await attempts.again(signal)) continue
-      throw new CosignetError('BAD_RESPONSE', `Reading ${what} failed: it is not sent on from byte ${first}.`)
-    }
-    if (size === UNKNOWN_SIZE) size = Number(response.headers['content-length'] ?? size)
-    checkLength(response, start, size, title)
-    etag = strongTag(response)
-    let position = start
     try {
+      const response = await transport.send({
+        method: 'GET',
+        path: `blobs/${descriptor.digest}`,
+        action: 'pull',
+        headers: rangeHeaders(first, etag),
+        signal,
+        attempts,
+        expect: first === 0 ? [] : [416],
+        timeoutMs: Number.POSITIVE_INFINITY,
+        task: `Reading ${what}`,
+      })
+      const start = startOf(response, first, size)
+      if (start === undefined) {
+        // It answers ranges in a way of its own: from the start then, past what is there already.
+        response.discard()
+        byRange = false
+        if (await attempts.again(signal)) continue
+        throw new CosignetError(
+          'BAD_RESPONSE',
+          `Reading ${what} failed: it is not sent on from byte ${first}.`,
+        )
+      }
+      if (size === UNKNOWN_SIZE) size = Number(response.headers['content-length'] ?? size)
+      checkLength(response, start, size, title)
+      etag = strongTag(response)
+      let position = start
       for await (const chunk of response.body) {
-        const fresh = chunk.subarray(Math.min(Math.max(offset - position, 0), chunk.byteLength))
+        const fresh = position < offset ? chunk.subarray(offset - position) : chunk
         position += chunk.byteLength
         if (fresh.byteLength === 0) continue
         offset += fresh.byteLength

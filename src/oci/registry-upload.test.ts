@@ -7,6 +7,7 @@ import {
   type FaultyRegistry,
   hang,
   loseAnswer,
+  startFaultProxy,
   startFaultyRegistry,
 } from '../../test/fixtures/fault-proxy.ts'
 import { CosignetError, type ErrorCode } from '../core/index.ts'
@@ -90,6 +91,25 @@ describe('an upload that breaks', () => {
     proxy.on({ method: 'PUT', path: SESSION, calls: [1], fault: loseAnswer() })
     expect(await put()).toBe('written')
     expect(opened()).toBe(1)
+  })
+
+  it('outlives a restart of the registry', async () => {
+    const { proxy: first, stored } = await bench()
+    let proxy = await startFaultProxy(first.upstream)
+    cleanups.push(() => proxy.close())
+    const { host } = proxy
+    proxy.on({ method: 'PUT', path: SESSION, calls: [1], fault: cutRequest(MiB) })
+    let waits = 0
+    const sleep = async (): Promise<void> => {
+      waits += 1
+      if (waits === 1) await proxy.close()
+      if (waits === 2) proxy = await startFaultProxy(first.upstream, Number(host.split(':')[1]))
+    }
+    const http = new HttpClient()
+    cleanups.push(() => http.close())
+    const client = new RegistryClient({ registry: host, repository: 'a/b', http, sleep })
+    expect(await client.putBlob(DESCRIPTOR, BLOB)).toBe('written')
+    expect([await stored(), waits]).toEqual([true, 2])
   })
 
   it('waits for a busy registry before it starts, too', async () => {

@@ -31,13 +31,14 @@ export async function uploadBlob(transport: RegistryTransport, upload: BlobUploa
   if (mount === 'mounted') return mount
   const attempts = transport.attempts()
   const source = openWatched(upload)
-  let offered = mount
-  for (let renewed = false; ; ) {
-    const session = offered ?? (await openSession(transport, upload, attempts))
-    offered = undefined
+  let session = mount
+  for (let tries = 0, renewed = false; ; tries += 1, session = undefined) {
     let failure: unknown
     let retryAfter: string | undefined
     try {
+      // Perhaps no more than the answer of the last try was lost.
+      if (tries > 0 && (await hasBlob(transport, upload, attempts))) return 'written'
+      session ??= await openSession(transport, upload, attempts)
       const response = await putContent(transport, upload, source.open, session)
       if (response.status < 400) return 'written'
       retryAfter = response.headers['retry-after']
@@ -45,21 +46,20 @@ export async function uploadBlob(transport: RegistryTransport, upload: BlobUploa
     } catch (error) {
       failure = error
     }
-    await cancelSession(transport, session, what)
+    if (session !== undefined) await cancelSession(transport, session, what)
     // The content's own error, and no matter of this registry.
     if (source.failed()) throw failure
     // A token may run out while a large blob is on its way: that is no failure of the registry.
-    const expired = isCosignetError(failure, 'UNAUTHORIZED') && !renewed
+    const expired = isCosignetError(failure, 'UNAUTHORIZED') && session !== undefined && !renewed
     if (expired) renewed = true
-    else if (!isTransient(failure) || !(await attempts.again(signal, retryAfter))) throw failure
-    // Perhaps no more than the answer was lost.
-    if (await hasBlob(transport, upload, attempts)) return 'written'
+    else if (!isTransient(failure, session) || !(await attempts.again(signal, retryAfter))) throw failure
   }
 }
 
 /** A session that is not known any more (404) went with the replica or the restart that it was on. */
-function isTransient(error: unknown): boolean {
-  return isCosignetError(error, 'UNAVAILABLE', 'TIMEOUT', 'NOT_FOUND')
+function isTransient(error: unknown, session: Session | undefined): boolean {
+  if (session !== undefined && isCosignetError(error, 'NOT_FOUND')) return true
+  return isCosignetError(error, 'UNAVAILABLE', 'TIMEOUT')
 }
 
 async function hasBlob(

@@ -14,12 +14,6 @@ import { parallel } from './parallel.ts'
 /** Blobs that are on their way at once, as many as skopeo has. */
 const PARALLEL = 6
 
-/** A blob to copy. */
-export interface BlobToCopy extends CopiedBlob {
-  /** Where it is not to be read from the source: opens the stream, verified. */
-  readonly open?: () => AsyncIterable<Uint8Array>
-}
-
 /** What was done with the blobs of a copy. */
 export interface BlobCounts {
   readonly written: number
@@ -36,8 +30,8 @@ const FOREIGN =
   /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/
 
 /** The blobs of manifests, each once, in their order. */
-export function blobsOf(manifests: readonly Manifest[], role: 'image' | 'attached'): readonly BlobToCopy[] {
-  const blobs = new Map<Digest, BlobToCopy>()
+export function blobsOf(manifests: readonly Manifest[], role: 'image' | 'attached'): readonly CopiedBlob[] {
+  const blobs = new Map<Digest, CopiedBlob>()
   const add = ({ digest, size, mediaType }: Descriptor, own: BlobRole): void => {
     if (!blobs.has(digest))
       blobs.set(digest, { digest, size, mediaType, role: role === 'attached' ? role : own })
@@ -58,7 +52,7 @@ export function blobsOf(manifests: readonly Manifest[], role: 'image' | 'attache
 export async function copyBlobs(
   source: ImageSource,
   destination: ImageDestination,
-  blobs: readonly BlobToCopy[],
+  blobs: readonly CopiedBlob[],
   onEvent: (event: CopyEvent) => void,
   signal: AbortSignal | undefined,
 ): Promise<BlobCounts> {
@@ -85,13 +79,12 @@ export async function copyBlobs(
 async function copyBlob(
   source: ImageSource,
   destination: ImageDestination,
-  blob: BlobToCopy,
+  blob: CopiedBlob,
   onEvent: (event: CopyEvent) => void,
   signal: AbortSignal,
 ): Promise<BlobOutcome | 'left'> {
-  const open = blob.open ?? (() => source.getBlob(blob, signal))
   try {
-    return await destination.putBlob(blob, () => watched(open(), blob, onEvent), signal)
+    return await destination.putBlob(blob, () => watched(source.getBlob(blob, signal), blob, onEvent), signal)
   } catch (error) {
     if (!isCosignetError(error, 'NOT_FOUND') || !FOREIGN.test(blob.mediaType)) throw error
     return 'left'
@@ -101,7 +94,7 @@ async function copyBlob(
 /** Reports what passes; a stream that verifies itself still does, and nothing is hashed twice. */
 function watched(
   chunks: AsyncIterable<Uint8Array>,
-  blob: BlobToCopy,
+  blob: CopiedBlob,
   onEvent: (event: CopyEvent) => void,
 ): AsyncIterable<Uint8Array> {
   let bytes = 0

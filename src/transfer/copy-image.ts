@@ -5,8 +5,8 @@ import { type Attached, findAttached } from './attached.ts'
 import { type CompressedLayers, compressLayers } from './compress-layers.ts'
 import { convertImage } from './convert-image.ts'
 import type { ImageFormat } from './convert-manifest.ts'
-import { type BlobCounts, type BlobToCopy, blobsOf, copyBlobs } from './copy-blobs.ts'
-import type { CopyEvent } from './events.ts'
+import { type BlobCounts, blobsOf, copyBlobs } from './copy-blobs.ts'
+import type { CopiedBlob, CopyEvent } from './events.ts'
 import { goesToFiles, putAttached } from './put-attached.ts'
 import { readImage, type SelectedImage } from './read-image.ts'
 import { type SignedSource, withSignatureTags } from './signature-tags.ts'
@@ -175,9 +175,9 @@ async function copyTo(
     const root = lastOf(converted)
     if (target.digest !== undefined && target.digest !== root.digest) throw otherDigest(target, root)
     const blobs = await copyBlobs(
-      source,
+      compressed === undefined ? source : withCompressed(source, compressed),
       destination,
-      blobsToCopy(converted, found, destination, compressed),
+      blobsToCopy(converted, found, destination),
       onEvent,
       signal,
     )
@@ -200,6 +200,13 @@ async function copyTo(
     }
   } finally {
     await compressed?.close()
+  }
+}
+
+function withCompressed(source: ImageSource, compressed: CompressedLayers): ImageSource {
+  return {
+    ...source,
+    getBlob: (descriptor, signal) => compressed.read(descriptor) ?? source.getBlob(descriptor, signal),
   }
 }
 
@@ -233,12 +240,8 @@ function blobsToCopy(
   manifests: readonly Manifest[],
   { attached }: FoundAttached,
   destination: ImageDestination,
-  compressed: CompressedLayers | undefined,
-): readonly BlobToCopy[] {
-  const own = blobsOf(manifests, 'image').map((blob) => {
-    const open = compressed?.open(blob.digest)
-    return open === undefined ? blob : { ...blob, open }
-  })
+): readonly CopiedBlob[] {
+  const own = blobsOf(manifests, 'image')
   const beside = attached.filter((one) => !goesToFiles(one, destination)).flatMap((one) => one.manifests)
   const known = new Set(own.map(({ digest }) => digest))
   const blobs = [...own, ...blobsOf(beside, 'attached').filter(({ digest }) => !known.has(digest))]

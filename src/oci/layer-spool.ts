@@ -17,7 +17,7 @@ export interface SpooledLayer {
 
 const CHUNK_BYTES = 256 * 1024
 
-/** Keeps the layers of a build, compressed once, in a folder of its own; it must be closed. */
+/** Keeps layers that it compressed once in a folder of its own; it must be closed. */
 export class LayerSpool {
   readonly #folder: string
   readonly #files = new Map<Digest, string>()
@@ -30,7 +30,7 @@ export class LayerSpool {
   /** @param temporaryFolder where to make the folder. @throws FILE */
   static async open(temporaryFolder: string): Promise<LayerSpool> {
     try {
-      return new LayerSpool(await mkdtemp(join(temporaryFolder, 'cosignet-build-')))
+      return new LayerSpool(await mkdtemp(join(temporaryFolder, 'cosignet-layers-')))
     } catch (error) {
       throw fileError(error, `A temporary folder in ${quote(temporaryFolder)} cannot be made`)
     }
@@ -53,7 +53,7 @@ export class LayerSpool {
       const file = await open(path, 'wx', 0o600)
       try {
         for await (const chunk of compress(tapped())) {
-          if (signal?.aborted === true) throw new CosignetError('ABORTED', 'Building a layer was stopped.')
+          if (signal?.aborted === true) throw new CosignetError('ABORTED', 'Compressing a layer was stopped.')
           packed.update(chunk)
           size += chunk.byteLength
           await file.appendFile(chunk)
