@@ -15,18 +15,11 @@ describeWithPeers('a registry that asks for certificates', ['skopeo', 'docker-re
 
   beforeAll(async () => {
     sandbox = await Sandbox.create()
-    await openssl(
-      'req',
-      '-x509',
-      '-nodes',
-      '-subj',
-      '/CN=clients',
-      '-keyout',
-      'ca.key',
-      '-out',
-      'clients.pem',
-    )
-    await openssl('req', '-new', '-nodes', '-subj', '/CN=me', '-keyout', 'me.key', '-out', 'me.csr')
+    const config = await sandbox.write('openssl.cnf', '[req]\ndistinguished_name = dn\n[dn]\n')
+    const request = ['req', '-config', config, '-nodes', '-subj', '/CN=test']
+    const isAuthority = ['-x509', '-addext', 'basicConstraints=critical,CA:TRUE']
+    await openssl(...request, ...isAuthority, '-keyout', 'ca.key', '-out', 'clients.pem')
+    await openssl(...request, '-new', '-keyout', 'me.key', '-out', 'me.csr')
     const authority = ['-CA', 'clients.pem', '-CAkey', 'ca.key', '-CAcreateserial']
     await openssl('x509', '-req', '-in', 'me.csr', ...authority, '-out', 'me.cert')
     ;({ host } = await startDockerRegistry(sandbox, { tls: true, clientCa: sandbox.path('clients.pem') }))
