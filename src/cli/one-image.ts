@@ -13,13 +13,19 @@ import {
   type SharedRegistryFlags,
 } from './registry-flags.ts'
 
-/** How a command that reads one image reaches it. */
-export type OneImageFlags = SharedRegistryFlags &
-  RegistrySideFlags<''> & { readonly daemonHost?: string | undefined }
+/** How a command that speaks to one registry reaches it. */
+export type OneRegistryFlags = SharedRegistryFlags & RegistrySideFlags<''>
 
-export const ONE_IMAGE_FLAGS: FlagParametersForType<OneImageFlags> = {
+export const ONE_REGISTRY_FLAGS: FlagParametersForType<OneRegistryFlags> = {
   ...SHARED_REGISTRY_FLAGS,
   ...registryFlags(''),
+}
+
+/** How a command that reads one image reaches it. */
+export type OneImageFlags = OneRegistryFlags & { readonly daemonHost?: string | undefined }
+
+export const ONE_IMAGE_FLAGS: FlagParametersForType<OneImageFlags> = {
+  ...ONE_REGISTRY_FLAGS,
   daemonHost: optionalText('Docker daemon to read from (default: DOCKER_HOST)', 'HOST'),
 }
 

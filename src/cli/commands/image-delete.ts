@@ -5,11 +5,11 @@ import { asJson } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { confirm } from '../confirm.ts'
 import { oneText, switchFlag } from '../flags.ts'
-import { ONE_IMAGE_FLAGS, type OneImageFlags } from '../one-image.ts'
+import { ONE_REGISTRY_FLAGS, type OneRegistryFlags } from '../one-image.ts'
 import { openRegistryAccess } from '../registry-access.ts'
 import { registrySettings } from '../registry-flags.ts'
 
-type Flags = OneImageFlags & { readonly yes: boolean }
+type Flags = OneRegistryFlags & { readonly yes: boolean }
 
 /** Tags that are looked up at once. */
 const PARALLEL = 8
@@ -20,7 +20,7 @@ export const command = defineCommand<Flags, [string]>({
     'A registry deletes a digest, and all tags of that digest go with it: they are shown first, and without --yes you\n' +
     'are asked. Signatures and other referrers of the image are shown and stay where they are.',
   parameters: {
-    flags: { ...ONE_IMAGE_FLAGS, yes: switchFlag('Do not ask') },
+    flags: { ...ONE_REGISTRY_FLAGS, yes: switchFlag('Do not ask') },
     aliases: { y: 'yes' },
     positional: oneText('IMAGE', 'docker://REFERENCE, by tag or digest'),
   },

@@ -3,15 +3,15 @@ import { parseLocation, repositoryName } from '../../oci/index.ts'
 import { asJson } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { oneText } from '../flags.ts'
-import { ONE_IMAGE_FLAGS, type OneImageFlags } from '../one-image.ts'
+import { ONE_REGISTRY_FLAGS, type OneRegistryFlags } from '../one-image.ts'
 import { openRegistryAccess } from '../registry-access.ts'
 import { registrySettings } from '../registry-flags.ts'
 
-export const command = defineCommand<OneImageFlags, [string]>({
+export const command = defineCommand<OneRegistryFlags, [string]>({
   brief: 'Lists the tags of a repository, all pages of them.',
   details: 'One tag a line, in the order of the registry. Signatures of cosign are tags too: sha256-….sig.',
   parameters: {
-    flags: ONE_IMAGE_FLAGS,
+    flags: ONE_REGISTRY_FLAGS,
     positional: oneText('REPOSITORY', 'docker://HOST/PATH, without a tag'),
   },
   async run(cli, flags, name) {
