@@ -45,6 +45,15 @@ describe('the body of an answer', () => {
     expect(Buffer.concat(kept).equals(bytes)).toBe(true)
   })
 
+  it('is not mixed with what other connections receive meanwhile', async () => {
+    const url = await serve(({ url: path = '' }, response) => response.end(Buffer.alloc(4 * MiB, path)))
+    const paths = ['/a', '/bc', '/def', '/ghij']
+    const bodies = await Promise.all(paths.map(async (path) => (await get(`${url}${path}`)).bytes(4 * MiB)))
+    bodies.forEach((body, i) => {
+      expect(Buffer.compare(body, Buffer.alloc(4 * MiB, paths[i]))).toBe(0)
+    })
+  })
+
   it('is given as far as it came, and then fails', async () => {
     const url = await serveBytes('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello')
     const response = await get(url)

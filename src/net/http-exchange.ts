@@ -1,4 +1,5 @@
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import type { Socket, TcpNetConnectOpts } from 'node:net'
 import { CosignetError, errnoOf } from '../core/index.ts'
 import { exchangeName, httpFailure } from './http-errors.ts'
 import type { HttpRequest } from './http-message.ts'
@@ -9,6 +10,21 @@ const STALE = new Set(['ECONNRESET', 'EPIPE'])
 /** Bytes of a body that wait to be written, at most; what a write leaves of them waits for the peer. */
 const GATHERED_BYTES = 256 * 1024
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
+
+/** How the socket that Node opens for a request hands on what it receives. */
+type Receiving = Pick<TcpNetConnectOpts, 'onread'>
+
+/**
+ * One buffer for all that plain sockets receive, where each read would else take memory of its own, of half the size.
+ * Node's parser copies a body out of it before it returns. TLS has such a buffer of its own.
+ */
+const RECEIVE: NonNullable<Receiving['onread']> = {
+  buffer: Buffer.allocUnsafeSlow(128 * 1024),
+  callback(this: Socket, length, buffer) {
+    this.emit('data', buffer.subarray(0, length))
+    return true
+  },
+}
 
 /** An answer of which the head has arrived. */
 export interface Exchange {
@@ -40,14 +56,16 @@ function open(message: HttpRequest, agent: Agent): ClientRequest {
   const module = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http')
   const length = body instanceof Uint8Array ? body.byteLength : body?.length
   try {
-    return module.request(url, {
+    const options: RequestOptions & Receiving = {
       method,
       agent,
       headers: {
         ...message.headers,
         ...(length === undefined ? {} : { 'content-length': String(length) }),
       },
-    })
+      ...(url.protocol === 'https:' ? {} : { onread: RECEIVE }),
+    }
+    return module.request(url, options)
   } catch (error) {
     throw new CosignetError('INVALID_REQUEST', `${exchangeName(method, url)} cannot be sent as it stands.`, {
       cause: error,
