@@ -5,7 +5,6 @@
  */
 export { isAddressHost, isPrivateHost } from './addresses.ts'
 export { issueCertificates } from './certificates.ts'
-export type { ClientCertificate } from './http-agents.ts'
 export { HttpClient, type HttpClientOptions } from './http-client.ts'
 export { isBrokenConnectionError, isPlainHttpError, isUnknownAuthorityError } from './http-errors.ts'
 export type { HttpRequest, HttpResponse } from './http-message.ts'
