@@ -1,60 +1,100 @@
-// Benchmarks against real peers: `make bench`, or `node bench/run.ts [-o text|json]`.
+// Benchmarks against real peers: `make bench`, or `node bench/run.ts [-o text|json] [--only TEXT]`.
 //
-// Each task is timed as a user meets it: a whole process, from its start to its end, both programs in turn within one
-// run. Each works on the loopback interface in a home of its own that is empty.
+// Each task is timed as a user meets it: a whole process, from its start to its end, all programs in turn within one
+// run. Each works on the loopback interface in a home of its own that is empty. The copies of big images need 16 GB in
+// the folder for temporary files.
 import { spawnSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Sandbox } from '../test/interop/sandbox.ts'
-import { type Contender, makeTasks, type Task } from './tasks.ts'
+import { makeCopyTasks } from './copy-tasks.ts'
+import { type Started, type Taken, timeProgram, watchProgram } from './run-program.ts'
+import { type Contender, makeSmallTasks, RUNS, type Task, WARM_UPS } from './tasks.ts'
 
-const WARM_UPS = 2
-const RUNS = 21
-
-/** Times in milliseconds. */
+/** Times in milliseconds, memory in MiB. */
 interface Measured {
   readonly task: string
   readonly peer: string
+  readonly runs: number
   readonly cosignetMs: number
   readonly peerMs: number
   /** Time of cosignet as a share of the peer's: below 1 is faster. */
   readonly ratio: number
+  /** The most of all runs. */
+  readonly cosignetPeakMiB?: number
+  readonly peerPeakMiB?: number
 }
 
-const { values } = parseArgs({ options: { output: { type: 'string', short: 'o', default: 'text' } } })
-const sandbox = await Sandbox.create()
+const { values } = parseArgs({
+  options: {
+    output: { type: 'string', short: 'o', default: 'text' },
+    only: { type: 'string', default: '' },
+  },
+})
+const [sandbox, other] = [await Sandbox.create(), await Sandbox.create()]
 try {
   const results: Measured[] = []
-  for (const task of await makeTasks(sandbox, WARM_UPS + RUNS)) results.push(await measure(task))
+  for (const make of [makeSmallTasks, makeCopyTasks]) {
+    // Preparing takes longer than many a task.
+    if (make === makeSmallTasks && values.only.startsWith('copy')) continue
+    for (const task of await make(sandbox, other)) {
+      if (task.name.includes(values.only)) results.push(...(await measure(task)))
+    }
+  }
   console.log(values.output === 'json' ? JSON.stringify(results, undefined, 2) : table(results))
 } finally {
-  await sandbox.dispose()
+  await Promise.all([sandbox.dispose(), other.dispose()])
 }
 
-async function measure({ name, cosignet, peer }: Task): Promise<Measured> {
-  const times: { cosignet: number[]; peer: number[] } = { cosignet: [], peer: [] }
-  for (let run = 0; run < WARM_UPS + RUNS; run++) {
-    times.cosignet.push(time(cosignet, run))
-    times.peer.push(time(peer, run))
+async function measure(task: Task): Promise<readonly Measured[]> {
+  const { warmUps = WARM_UPS, runs = RUNS } = task
+  const contenders = [task.cosignet, ...task.peers]
+  const taken: Taken[][] = contenders.map(() => [])
+  await task.prepare?.()
+  for (let run = 0; run < warmUps + runs; run++) {
+    for (const [i, contender] of contenders.entries()) taken[i]?.push(await take(task, contender, run))
     // Lets the output of the registry be read, or it would wait for that.
     await setImmediate()
   }
-  const cosignetMs = median(times.cosignet.slice(WARM_UPS))
-  const peerMs = median(times.peer.slice(WARM_UPS))
-  return { task: name, peer: peer.label, cosignetMs, peerMs, ratio: cosignetMs / peerMs }
+  const [ours, ...theirs] = taken.map((all) => summarise(all.slice(warmUps)))
+  return theirs.map((their, i) => ({
+    task: task.name,
+    peer: task.peers[i]?.label ?? '',
+    runs,
+    cosignetMs: ours?.ms ?? Number.NaN,
+    peerMs: their.ms,
+    ratio: (ours?.ms ?? Number.NaN) / their.ms,
+    ...(ours?.peakMiB === undefined ? {} : { cosignetPeakMiB: ours.peakMiB }),
+    ...(their.peakMiB === undefined ? {} : { peerPeakMiB: their.peakMiB }),
+  }))
 }
 
-function time({ program, args }: Contender, run: number): number {
-  const words = args(run)
-  const start = process.hrtime.bigint()
-  const { status, stdout, stderr } = spawnSync(program, words, {
+async function take({ memory }: Task, contender: Contender, run: number): Promise<Taken> {
+  const started: Started = {
+    program: contender.program,
+    args: contender.args(run),
     cwd: sandbox.dir,
-    env: { ...sandbox.environment(), COSIGN_PASSWORD: '' },
-  })
-  const end = process.hrtime.bigint()
-  if (status !== 0) throw new Error(`${program} ${words.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
-  return Number(end - start) / 1e6
+    env: {
+      ...sandbox.environment(),
+      COSIGN_PASSWORD: '',
+      // Skopeo then keeps its cache of where blobs are in this home also for root.
+      _CONTAINERS_ROOTLESS_UID: '1000',
+    },
+  }
+  await contender.before?.()
+  if (memory !== true) return timeProgram(started)
+  // What the run before left to be written is not this one's.
+  spawnSync('sync')
+  return await watchProgram(started)
+}
+
+function summarise(taken: readonly Taken[]): Taken {
+  const peaks = taken.flatMap(({ peakMiB }) => (peakMiB === undefined ? [] : [peakMiB]))
+  return {
+    ms: median(taken.map(({ ms }) => ms)),
+    ...(peaks.length === 0 ? {} : { peakMiB: Math.max(...peaks) }),
+  }
 }
 
 function median(numbers: readonly number[]): number {
@@ -65,25 +105,32 @@ function median(numbers: readonly number[]): number {
 }
 
 function table(results: readonly Measured[]): string {
+  const memory = (mib: number | undefined): string => (mib === undefined ? '' : `${mib.toFixed(0)} MiB`)
   const rows = [
-    ['task', 'cosignet', 'peer', '', 'ratio'],
-    ...results.map(({ task, peer, cosignetMs, peerMs, ratio }) => [
-      task,
-      `${cosignetMs.toFixed(1)} ms`,
-      peer,
-      `${peerMs.toFixed(1)} ms`,
-      ratio.toFixed(2),
+    ['task', 'runs', 'cosignet', '', 'peer', '', '', 'ratio'],
+    ...results.map((one) => [
+      one.task,
+      `${one.runs}`,
+      `${one.cosignetMs.toFixed(1)} ms`,
+      memory(one.cosignetPeakMiB),
+      one.peer,
+      `${one.peerMs.toFixed(1)} ms`,
+      memory(one.peerPeakMiB),
+      one.ratio.toFixed(2),
     ]),
   ]
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  const left = new Set([0, 4])
   const lines = rows.map((row) =>
     row
-      .map((cell, i) => (i === 0 || i === 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
-      .join('  '),
+      .map((cell, i) => (left.has(i) ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
   )
   return [
     ...lines,
     '',
-    `Median of ${RUNS} runs in turn after ${WARM_UPS} warm-ups; Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}.`,
+    'Median of the runs, all programs in turn; of the memory, the peak.',
+    `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}.`,
   ].join('\n')
 }

@@ -13,21 +13,32 @@ export interface Contender {
   readonly program: string
   /** Arguments of run number `run`, from 0. */
   readonly args: (run: number) => readonly string[]
+  /** Done before each run and not timed. */
+  readonly before?: () => Promise<void>
 }
 
-/** The same work done by both. */
+/** The same work done by all. */
 export interface Task {
   readonly name: string
   readonly cosignet: Contender
-  readonly peer: Contender
+  readonly peers: readonly Contender[]
+  /** Done once, before all runs. */
+  readonly prepare?: () => Promise<void>
+  /** Default: `WARM_UPS` and `RUNS`. */
+  readonly warmUps?: number
+  readonly runs?: number
+  /** Whether memory is looked at; not worth its time where a run takes milliseconds. Default: false. */
+  readonly memory?: boolean
 }
 
+export const WARM_UPS = 2
+export const RUNS = 21
+
 /**
- * Prepares every task. Images stand in distribution's registry on plain HTTP and are named by digest, so that neither
- * program has a look-up that the other is spared.
- * @param runs how often each contender will be started.
+ * Prepares the tasks of milliseconds. Images stand in distribution's registry on plain HTTP and are named by digest, so
+ * that neither program has a look-up that the other is spared.
  */
-export async function makeTasks(sandbox: Sandbox, runs: number): Promise<readonly Task[]> {
+export async function makeSmallTasks(sandbox: Sandbox): Promise<readonly Task[]> {
   const cosign = cosignBinary()
   const { host } = await startDockerRegistry(sandbox, { tls: false })
   const { key, pub } = await makeCosignKey(sandbox, 'bench')
@@ -36,22 +47,20 @@ export async function makeTasks(sandbox: Sandbox, runs: number): Promise<readonl
   await cosignSign(sandbox, 'cosign3', key, signed)
   // A signature that is there already would be read and compared: each run signs an image of its own.
   const unsigned: string[] = []
-  for (let i = 0; i < 2 * runs; i++) unsigned.push((await pushNewImage(sandbox, `${host}/sign`)).reference)
+  for (let i = 0; i < 2 * (WARM_UPS + RUNS); i++)
+    unsigned.push((await pushNewImage(sandbox, `${host}/sign`)).reference)
   const ourImage = (run: number): string => unsigned[2 * run] ?? ''
   const theirImage = (run: number): string => unsigned[2 * run + 1] ?? ''
   const legacy = COSIGNS[0].legacy
 
-  const help: Contender = { label: 'cosignet --help', program: cosignetProgram, args: () => ['--help'] }
   return [
     {
       name: 'start: --help',
-      cosignet: help,
-      peer: { label: 'node -e 0', program: process.execPath, args: () => ['-e', '0'] },
-    },
-    {
-      name: 'start: --help',
-      cosignet: help,
-      peer: { label: 'cosign 3 version', program: cosign, args: () => ['version'] },
+      cosignet: { label: 'cosignet --help', program: cosignetProgram, args: () => ['--help'] },
+      peers: [
+        { label: 'node -e 0', program: process.execPath, args: () => ['-e', '0'] },
+        { label: 'cosign 3 version', program: cosign, args: () => ['version'] },
+      ],
     },
     {
       name: 'verify with a key',
@@ -60,11 +69,13 @@ export async function makeTasks(sandbox: Sandbox, runs: number): Promise<readonl
         program: cosignetProgram,
         args: () => ['verify', '--key', pub, signed],
       },
-      peer: {
-        label: 'cosign 3 verify',
-        program: cosign,
-        args: () => ['verify', '--insecure-ignore-tlog', '--key', pub, signed],
-      },
+      peers: [
+        {
+          label: 'cosign 3 verify',
+          program: cosign,
+          args: () => ['verify', '--insecure-ignore-tlog', '--key', pub, signed],
+        },
+      ],
     },
     {
       name: 'sign with a key',
@@ -73,11 +84,13 @@ export async function makeTasks(sandbox: Sandbox, runs: number): Promise<readonl
         program: cosignetProgram,
         args: (run) => ['sign', '--key', key, ourImage(run)],
       },
-      peer: {
-        label: 'cosign 3 sign',
-        program: cosign,
-        args: (run) => ['sign', '--yes', ...legacy, '--key', key, theirImage(run)],
-      },
+      peers: [
+        {
+          label: 'cosign 3 sign',
+          program: cosign,
+          args: (run) => ['sign', '--yes', ...legacy, '--key', key, theirImage(run)],
+        },
+      ],
     },
   ]
 }
