@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { CosignetError, encodeUtf8, fileError, quote } from '../core/index.ts'
-import { encodePaxRecord, TAR_BLOCK_BYTES, tarPadding } from './tar-header.ts'
+import { CosignetError, fileError, quote } from '../core/index.ts'
+import { encodePaxRecord, encodeTarHeader, fitsTarHeader, TAR_BLOCK_BYTES, tarPadding } from './tar-header.ts'
 
 interface LayerOwner {
   /** Path from the root, with `/`, without one in front or behind. */
@@ -27,9 +27,8 @@ export interface SourceFile {
 }
 
 const READ_BYTES = 1024 * 1024
-const NAME_BYTES = 100
 const ID_MAX = 0o7777777
-const SIZE_MAX = 0o77777777777
+const TYPES = { folder: '5', link: '2', file: '0' } as const
 
 /**
  * Packs entries as a tar stream, in their order: ustar, with pax records for what does not fit in it or is not ASCII.
@@ -64,71 +63,42 @@ export function refuseWhiteout(name: string, path: string): void {
 }
 
 function encodeEntry(entry: LayerEntry, time: number): Uint8Array {
+  const { mode, uid, gid } = entry
   const name = entry.kind === 'folder' ? `${entry.name}/` : entry.name
   const link = entry.kind === 'link' ? entry.target : ''
   const size = entry.kind === 'file' ? entry.source.size : 0
   const records = [
-    ...(fits(name) ? [] : [encodePaxRecord('path', name)]),
-    ...(fits(link) ? [] : [encodePaxRecord('linkpath', link)]),
-    ...(entry.uid > ID_MAX ? [encodePaxRecord('uid', `${entry.uid}`)] : []),
-    ...(entry.gid > ID_MAX ? [encodePaxRecord('gid', `${entry.gid}`)] : []),
-    ...(size > SIZE_MAX ? [encodePaxRecord('size', `${size}`)] : []),
+    ...(isPlain(name) ? [] : [encodePaxRecord('path', name)]),
+    ...(isPlain(link) ? [] : [encodePaxRecord('linkpath', link)]),
+    ...(uid > ID_MAX ? [encodePaxRecord('uid', `${uid}`)] : []),
+    ...(gid > ID_MAX ? [encodePaxRecord('gid', `${gid}`)] : []),
   ]
-  const type = { folder: '5', link: '2', file: '0' }[entry.kind]
-  const header = encodeHeader({ ...entry, name, link, size, type, time })
+  const header = encodeTarHeader(plain(name), size, {
+    type: TYPES[entry.kind],
+    mode,
+    uid: uid > ID_MAX ? 0 : uid,
+    gid: gid > ID_MAX ? 0 : gid,
+    time,
+    linkName: plain(link),
+  })
   if (records.length === 0) return header
   const pax = Buffer.concat(records)
   return Buffer.concat([
-    encodeHeader({
-      name: 'PaxHeaders/entry',
-      mode: 0o644,
-      uid: 0,
-      gid: 0,
-      link: '',
-      size: pax.length,
-      type: 'x',
-      time,
-    }),
+    encodeTarHeader('PaxHeaders/entry', pax.length, { type: 'x', mode: 0o644, time }),
     pax,
     Buffer.alloc(tarPadding(pax.length)),
     header,
   ])
 }
 
-interface HeaderFields {
-  readonly name: string
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-  readonly size: number
-  readonly time: number
-  readonly type: string
-  readonly link: string
+/** Whether every reader of ustar takes the text as it is. */
+function isPlain(text: string): boolean {
+  return fitsTarHeader(text) && /^[\x20-\x7e]*$/.test(text)
 }
 
-/** POSIX.1-2024, pax, "ustar Interchange Format"; what is too large for a field is in the pax records before it. */
-function encodeHeader({ name, mode, uid, gid, size, time, type, link }: HeaderFields): Uint8Array {
-  const block = Buffer.alloc(TAR_BLOCK_BYTES)
-  block.set(encodeUtf8(name).subarray(0, NAME_BYTES), 0)
-  block.write(`${octal(mode, 7)}\0`, 100)
-  block.write(`${octal(uid > ID_MAX ? 0 : uid, 7)}\0`, 108)
-  block.write(`${octal(gid > ID_MAX ? 0 : gid, 7)}\0`, 116)
-  block.write(`${octal(size > SIZE_MAX ? 0 : size, 11)}\0`, 124)
-  block.write(`${octal(time, 11)}\0`, 136)
-  block.write(`        ${type}`, 148)
-  block.set(encodeUtf8(link).subarray(0, NAME_BYTES), 157)
-  block.write('ustar\x0000', 257)
-  const sum = block.reduce((total, byte) => total + byte, 0)
-  block.write(`${octal(sum, 6)}\0 `, 148)
-  return block
-}
-
-function octal(value: number, digits: number): string {
-  return value.toString(8).padStart(digits, '0')
-}
-
-function fits(text: string): boolean {
-  return text.length <= NAME_BYTES && /^[\x20-\x7e]*$/.test(text)
+/** What stands in the header of a text that a pax record has whole. */
+function plain(text: string): string {
+  return isPlain(text) ? text : text.replace(/[^\x20-\x7e]/g, '_').slice(0, 100)
 }
 
 /** Reads a file whole. @throws INVALID_IMAGE if it changed since it was found; FILE */

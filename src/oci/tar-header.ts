@@ -58,25 +58,44 @@ export function parseTarHeader(block: Uint8Array, what: string): TarHeader | und
   }
 }
 
+/** What a header that is written says beside name and size. */
+export interface TarHeaderOptions {
+  /** As `TarHeader.type`. Default: `0`, a file. */
+  readonly type?: string
+  /** Permission bits. Default: 0444. */
+  readonly mode?: number
+  /** At most 0o7777777. Default: 0. */
+  readonly uid?: number
+  /** At most 0o7777777. Default: 0. */
+  readonly gid?: number
+  /** Seconds since 1970. Default: 0. */
+  readonly time?: number
+  /** At most 100 bytes. Default: none. */
+  readonly linkName?: string
+}
+
 /**
- * Writes the header of a file (ustar; a size of 8 GiB and more in base 256, as GNU tar and Go write it): owner and
- * group 0, time 0, mode 0444.
+ * Writes a header (ustar; a size of 8 GiB and more in base 256, as GNU tar and Go write it).
  * @param name at most 100 bytes.
  */
-export function encodeTarHeader(name: string, size: number, type: '0' | 'x' = '0'): Uint8Array {
+export function encodeTarHeader(name: string, size: number, options: TarHeaderOptions = {}): Uint8Array {
+  const { type = '0', mode = MODE, uid = 0, gid = 0, time = 0, linkName = '' } = options
   const block = Buffer.alloc(TAR_BLOCK_BYTES)
   const put = (field: Field, value: string): void => {
     block.write(value, FIELDS[field][0], FIELDS[field][1] - FIELDS[field][0])
   }
-  if (!fitsTarHeader(name)) throw new CosignetError('INTERNAL', `${quote(name)} is too long for a header.`)
+  for (const text of [name, linkName]) {
+    if (!fitsTarHeader(text)) throw new CosignetError('INTERNAL', `${quote(text)} is too long for a header.`)
+  }
   put('name', name)
-  put('mode', octal(MODE, 8))
-  put('owner', octal(0, 8))
-  put('group', octal(0, 8))
+  put('mode', octal(mode, 8))
+  put('owner', octal(uid, 8))
+  put('group', octal(gid, 8))
   if (size <= OCTAL_SIZE_MAX) put('size', octal(size, 12))
   else putBase256(block, size)
-  put('time', octal(0, 12))
+  put('time', octal(time, 12))
   put('type', type)
+  put('linkName', linkName)
   put('magic', POSIX_MAGIC)
   put('checksum', `${octal(sums(block).unsigned, 7)}\0 `)
   return block

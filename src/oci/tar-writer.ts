@@ -288,7 +288,7 @@ function encodeHeaders(name: string, size: number): Uint8Array {
   const records = encodePaxRecord('path', name)
   const short = name.slice(-100)
   return Buffer.concat([
-    encodeTarHeader('pax', records.byteLength, 'x'),
+    encodeTarHeader('pax', records.byteLength, { type: 'x' }),
     records,
     Buffer.alloc(tarPadding(records.byteLength)),
     encodeTarHeader(fitsTarHeader(short) ? short : 'pax', size),
