@@ -61,6 +61,30 @@ describeWithPeers('image copy', ['skopeo', 'docker-registry'], () => {
     })
   })
 
+  describe.each([
+    { layers: 'plain', flags: ['--dest-decompress'] },
+    { layers: 'zstd', flags: ['--dest-force-compress-format', '--dest-compress-format', 'zstd'] },
+  ])('of an image with $layers layers', ({ layers, flags }) => {
+    let source: string
+    let content: ImageContent
+
+    beforeAll(async () => {
+      const { layout } = await makeImage(sandbox)
+      source = place('oci', `theirs-${layers}`)
+      await skopeo(sandbox, 'copy', ...flags, `oci:${layout}`, source)
+      content = await imageContent(sandbox, source)
+    })
+
+    it.each(TRANSPORTS)('to %s: skopeo reads the same image', async (to) => {
+      const target = place(to, `ours-${layers}-${to}`)
+      await cosignetDoes(sandbox, ['image', 'copy', source, target])
+      expect(await imageContent(sandbox, target)).toEqual(content)
+      if (keepsManifest({ from: 'oci', format: 'oci' }, to)) {
+        expect(await manifestDigest(sandbox, target)).toBe(await manifestDigest(sandbox, source))
+      }
+    })
+  })
+
   describe.each(WRITTEN.filter(({ from }) => from !== 'docker-archive'))(
     'of an index that skopeo wrote in format $format to $from',
     (written) => {
