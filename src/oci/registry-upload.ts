@@ -156,7 +156,8 @@ async function putContent(
     once: true,
     expect: [...RETRIED_STATUSES],
     timeoutMs: Number.POSITIVE_INFINITY,
-    answerMs: LIMITS.requestMs + (size / LIMITS.storeBytesPerSecond) * 1000,
+    // Some registries write a large blob once more, or to another storage, before they answer.
+    answerMs: LIMITS.requestMs + (Math.min(size, LIMITS.blobBytes) / LIMITS.storeBytesPerSecond) * 1000,
     task,
   })
   if (response.status >= 400) return response
