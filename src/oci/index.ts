@@ -47,7 +47,6 @@ export {
 } from './docker-daemon.ts'
 export { type DaemonHost, DEFAULT_DAEMON_HOST, parseDaemonHost } from './docker-daemon-host.ts'
 export { LayerSpool } from './layer-spool.ts'
-export { startRemoteHash } from './hash-worker.ts'
 export { openLayout } from './layout.ts'
 export { type ArchivedImage, type LayoutArchiveOptions, openLayoutArchive } from './layout-archive.ts'
 export { createLayoutArchive } from './layout-archive-destination.ts'
