@@ -15,22 +15,52 @@ beforeAll(async () => {
 })
 afterAll(() => sandbox.dispose())
 
+/** How a registry is reached: what holds for all of them, and the flags of a side (skopeo's `--src-`, `--dest-`). */
+const REGISTRIES = 'authfile tls-verify registry-ca retry-times'
+const SIDE = ['creds', 'username', 'password', 'no-creds', 'registry-token', 'cert-dir']
+const ONE_REGISTRY = `${REGISTRIES} ${SIDE.join(' ')}`
+const BOTH_SIDES = ['src', 'dest'].flatMap((side) =>
+  [...SIDE, 'tls-verify', 'authfile'].map((flag) => `${side}-${flag}`),
+)
+const TWO_REGISTRIES = `${REGISTRIES} ${BOTH_SIDES.join(' ')}`
+const PLATFORM = 'override-os override-arch override-variant'
+/** Of the commands that sign and verify. */
+const SIGNED = 'registry-ca insecure-skip-tls-verify authfile cert-dir creds tls-verify'
+const SERVER = 'listen tls-cert tls-key storage'
+
 /** Flags by command, as the documentation promises them; `--output`, `--debug` and `--help` are everywhere. */
 const FLAGS: Readonly<Record<string, string>> = {
   'key generate': 'output-key-prefix',
-  'image push': 'registry-ca insecure-skip-tls-verify platform entrypoint',
-  sign: 'registry-ca insecure-skip-tls-verify key recursive annotations',
-  verify: 'registry-ca insecure-skip-tls-verify key',
+  'image build': `file platform quiet dest-daemon-host ${TWO_REGISTRIES}`,
+  login: 'username password password-stdin get-login authfile cert-dir tls-verify registry-ca',
+  logout: 'all authfile',
+  'image push': `${SIGNED} platform entrypoint`,
+  'image copy': `all ${PLATFORM} format preserve-digests remove-signatures policy resources digestfile quiet src-daemon-host dest-daemon-host ${TWO_REGISTRIES}`,
+  'image inspect': `raw config ${PLATFORM} ${ONE_REGISTRY} daemon-host`,
+  'image list-tags': ONE_REGISTRY,
+  'image digest': `${ONE_REGISTRY} daemon-host`,
+  'image delete': `${ONE_REGISTRY} yes`,
+  sign: `${SIGNED} key recursive annotations`,
+  verify: `${SIGNED} key`,
   register: 'url kbs-ca auth-private-key admin-token-file key key-path policy policy-path replace',
   'initdata create': 'kbs-url kbs-cert policy-uri policy-file registry-ca algorithm out',
   'initdata inspect': '',
   'pod annotate': 'initdata workload out',
   preflight: 'resources architecture',
-  'kbs serve': 'listen tls-cert tls-key storage admin-public-key insecure-http insecure-allow-sample-tee',
+  'kbs serve': `${SERVER} admin-public-key insecure-http insecure-allow-sample-tee`,
   'kbs set-resource': 'url kbs-ca auth-private-key admin-token-file path resource-file',
   'kbs get-resource': 'url kbs-ca path initdata out',
   'kbs delete-resource': 'url kbs-ca auth-private-key admin-token-file path',
-  'registry serve': 'listen tls-cert tls-key storage issue-ca',
+  'registry serve': `${SERVER} issue-ca htpasswd read-only`,
+}
+
+/** One letter for a flag, as skopeo, podman and docker have it. */
+const LETTERS: Readonly<Record<string, string>> = {
+  'image build': 'f=file q=quiet',
+  login: 'u=username p=password',
+  logout: 'a=all',
+  'image copy': 'a=all f=format q=quiet',
+  'image delete': 'y=yes',
 }
 
 describe('help', () => {
@@ -41,12 +71,31 @@ describe('help', () => {
   it.each(Object.entries(FLAGS))('of %s names each flag', async (name, flags) => {
     const { status, stdout, stderr } = await cosignet(sandbox, [...name.split(' '), '--help'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    const named = [...stdout.matchAll(/^ *(?:-\w )? *\[?--([a-z-]+)\]?/gm)].map(([, flag]) => flag)
+    const named = [...stdout.matchAll(/^ +(?:-\w )? *\[?--([a-z-]+)\]?/gm)].map(([, flag]) => flag)
     const promised = flags.split(' ').filter((flag) => flag !== '')
     expect(named.filter((flag) => flag !== '').sort()).toEqual(
       [...promised, 'output', 'debug', 'help'].sort(),
     )
   })
+
+  it.each(Object.entries(LETTERS))('of %s names each letter', async (name, letters) => {
+    const text = await cosignetDoes(sandbox, [...name.split(' '), '--help'])
+    const named = [...text.matchAll(/^ *-(\w) *\[?--([a-z-]+)\]?/gm)].map(
+      ([, letter, flag]) => `${letter}=${flag}`,
+    )
+    expect(named.sort()).toEqual([...letters.split(' '), 'o=output', 'h=help'].sort())
+  })
+
+  it.each(['image copy', 'image build', 'image inspect', 'login'])(
+    'of %s warns of secrets that others can see',
+    async (name) => {
+      const text = await cosignetDoes(sandbox, [...name.split(' '), '--help'])
+      const secret = text.split('\n').filter((line) => /^ .*--[a-z-]*(?:creds|password|token)\]/.test(line))
+      const seen = secret.filter((line) => !/no-creds/.test(line))
+      expect(seen.length).toBeGreaterThan(0)
+      for (const line of seen) expect(line).toContain('others on this machine can see it')
+    },
+  )
 
   it.each([[[]], [['--help']], [['help']], [['-h']]])(
     'of the whole lists every command: %j',
@@ -65,6 +114,12 @@ describe('help', () => {
       'kbs get-resource',
       'kbs delete-resource',
     ])
+  })
+
+  it('of image lists what can be done with one', async () => {
+    const text = await cosignetDoes(sandbox, ['image'])
+    const verbs = [...text.matchAll(/^ {2}image ([\w-]+) /gm)].map(([, verb]) => verb)
+    expect(verbs).toEqual(['build', 'push', 'copy', 'inspect', 'list-tags', 'digest', 'delete'])
   })
 
   it('has a version', async () => {
