@@ -51,8 +51,20 @@ async function writeAll(file: FileHandle, chunks: Uint8Array[]): Promise<void> {
   }
 }
 
-/** Makes a directory and those above it durable, for its owner only. */
-export async function makeDirectory(path: string): Promise<void> {
+/** The last directory that was asked for. */
+let making: Promise<void> = Promise.resolve()
+
+/**
+ * Makes a directory and those above it durable, for its owner only. One after the other: who finds a directory that
+ * another request has just made must not answer before its name is durable.
+ */
+export function makeDirectory(path: string): Promise<void> {
+  const made = making.then(() => makeAndSync(path))
+  making = made.catch(() => undefined)
+  return made
+}
+
+async function makeAndSync(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o700 })
   if (first === undefined) return
   for (let made = path; made.length >= first.length; made = dirname(made)) {
