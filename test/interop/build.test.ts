@@ -4,11 +4,14 @@ import { cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { type FileTree, readFileTree, setTreeTimes } from './file-tree.ts'
 import { peer } from './peers.ts'
-import { podman } from './podman.ts'
+import { createPodman, type TestPodman } from './podman.ts'
 import { startDockerRegistry, type TestRegistry } from './registries.ts'
 import type { Outcome } from './sandbox.ts'
 import { Sandbox } from './sandbox.ts'
 import { skopeo } from './skopeo.ts'
+
+/** Without privileges, podman may give files to nobody else. */
+const OWNER = process.getuid?.() === 0 ? '1000:1001' : '0:0'
 
 const DOCKERFILES = [
   {
@@ -34,7 +37,7 @@ COPY app/run.sh /bin/tool
 COPY app/run.sh app/secret /opt/
 COPY conf/*.conf /etc/matched/
 COPY conf /etc/whole
-COPY --chown=1000:1001 --chmod=0640 app/secret /srv/secret
+COPY --chown=${OWNER} --chmod=0640 app/secret /srv/secret
 COPY ["app/sub/ü b.txt", "/srv/"]
 ADD empty /var/empty
 WORKDIR /srv
@@ -47,11 +50,13 @@ CMD echo $HOME
 
 describeWithPeers('image build', ['podman', 'umoci', 'skopeo', 'docker-registry'], () => {
   let sandbox: Sandbox
+  let podman: TestPodman
   let registry: TestRegistry
   let context: string
 
   beforeAll(async () => {
     sandbox = await Sandbox.create()
+    podman = await createPodman(sandbox)
     registry = await startDockerRegistry(sandbox, { tls: true })
     context = sandbox.path('context')
     await sandbox.write('context/app/run.sh', '#!/bin/sh\n')
@@ -122,8 +127,8 @@ ENTRYPOINT ["/other"]
     const ignore = await sandbox.write(`Dockerfile.${name}.dockerignore`, '**/*.tmp\n')
     await build(file, `${name}-ours`)
     const flags = ['--layers=false', '--timestamp', '0', '--ignorefile', ignore]
-    await podman(sandbox, 'build', ...flags, '--tag', name, '--file', file, context)
-    await podman(sandbox, 'push', '--format', 'oci', name, `oci:${sandbox.path(`${name}-theirs`)}:it`)
+    await podman.run('build', ...flags, '--tag', name, '--file', file, context)
+    await podman.run('push', '--format', 'oci', name, `oci:${sandbox.path(`${name}-theirs`)}:it`)
     expect(await settings(`${name}-ours`)).toEqual(await settings(`${name}-theirs`))
     expect(await unpack(`${name}-ours`)).toEqual(await unpack(`${name}-theirs`))
   }

@@ -2,20 +2,22 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { makeImage } from './images.ts'
-import { podman, startPodman } from './podman.ts'
+import { createPodman, type TestPodman } from './podman.ts'
 import type { Outcome } from './sandbox.ts'
 import { Sandbox } from './sandbox.ts'
 import { type ImageContent, imageContent, skopeo } from './skopeo.ts'
 
 describeWithPeers('docker-daemon:, as podman serves it,', ['podman', 'skopeo'], () => {
   let sandbox: Sandbox
+  let podman: TestPodman
   let daemon: string
   let source: string
   let content: ImageContent
 
   beforeAll(async () => {
     sandbox = await Sandbox.create()
-    daemon = await startPodman(sandbox)
+    podman = await createPodman(sandbox)
+    daemon = await podman.serve()
     source = `oci:${(await makeImage(sandbox)).layout}`
     content = await imageContent(sandbox, source)
   })
@@ -58,7 +60,7 @@ describeWithPeers('docker-daemon:, as podman serves it,', ['podman', 'skopeo'], 
     await copy(other, 'docker-daemon:example.com/many:two', '--dest-daemon-host', daemon)
     const archive = sandbox.path('many.tar')
     const names = ['example.com/many:one', 'example.com/many:two']
-    await podman(sandbox, 'save', '--multi-image-archive', '--output', archive, ...names)
+    await podman.run('save', '--multi-image-archive', '--output', archive, ...names)
     for (const [i, from] of [source, other].entries()) {
       for (const image of [names[i], `@${i}`]) {
         const target = `oci:${sandbox.path(`of-many-${i}-${image?.startsWith('@')}`)}:it`
@@ -71,7 +73,7 @@ describeWithPeers('docker-daemon:, as podman serves it,', ['podman', 'skopeo'], 
   })
 
   async function inspect(name: string): Promise<ImageContent> {
-    const { stdout } = await podman(sandbox, 'image', 'inspect', name)
+    const { stdout } = await podman.run('image', 'inspect', name)
     const [image]: { Id: string; RootFS: { Layers: string[] } }[] = JSON.parse(stdout)
     return { config: `sha256:${image?.Id}`, layers: image?.RootFS.Layers ?? [] }
   }

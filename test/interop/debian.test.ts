@@ -3,7 +3,7 @@ import { cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { type FileTree, readFileTree } from './file-tree.ts'
 import { peer } from './peers.ts'
-import { startPodman } from './podman.ts'
+import { createPodman } from './podman.ts'
 import { startCosignetRegistry, startDockerRegistry } from './registries.ts'
 import type { Outcome } from './sandbox.ts'
 import { Sandbox } from './sandbox.ts'
@@ -59,7 +59,7 @@ describeWithPeers('a Debian for two platforms', PEERS, () => {
   })
 
   it('goes through an archive of Docker and a daemon, and umoci unpacks the same files', async () => {
-    const daemon = await startPodman(sandbox)
+    const daemon = await (await createPodman(sandbox)).serve()
     const archive = `docker-archive:${sandbox.path('debian.tar')}:example.com/debian:v1`
     await copy(`oci:${layout}:arm64`, archive)
     await copy(archive, 'docker-daemon:example.com/debian:v1', '--dest-daemon-host', daemon)

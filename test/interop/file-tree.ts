@@ -11,7 +11,7 @@ export type FileTree = Readonly<Record<string, string>>
  * file, time of a file to the second, and owners where this process may set them.
  */
 export async function readFileTree(root: string): Promise<FileTree> {
-  const names = (await readdir(root, { recursive: true })).sort()
+  const names = (await listTree(root)).sort()
   const firstNames = new Map<number, string>()
   const lines: Record<string, string> = {}
   for (const name of names) {
@@ -27,7 +27,18 @@ export async function readFileTree(root: string): Promise<FileTree> {
 
 /** Gives all below a folder the same time, in seconds since 1970. */
 export async function setTreeTimes(root: string, time: number): Promise<void> {
-  for (const name of await readdir(root, { recursive: true })) await lutimes(join(root, name), time, time)
+  for (const name of await listTree(root)) await lutimes(join(root, name), time, time)
+}
+
+/** Paths of all below a folder; unlike `readdir` with `recursive`, follows no links, which may lead out of it. */
+async function listTree(root: string, folder = ''): Promise<string[]> {
+  const names: string[] = []
+  for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+    const name = join(folder, entry.name)
+    names.push(name)
+    if (entry.isDirectory()) names.push(...(await listTree(root, name)))
+  }
+  return names
 }
 
 async function describeContent(path: string, stats: Stats, first: string | undefined): Promise<string> {

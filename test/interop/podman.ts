@@ -1,21 +1,32 @@
 import { peer } from './peers.ts'
 import type { Outcome, Sandbox } from './sandbox.ts'
 
-/** Runs podman, which must exit with 0, on storage in the sandbox. It needs no privileges as long as nothing is run. */
-export async function podman(sandbox: Sandbox, ...args: readonly string[]): Promise<Outcome> {
-  return await sandbox.succeed('env', [...(await ownSettings(sandbox)), peer('podman'), ...args])
+/** A podman with storage of its own. It needs no privileges as long as nothing is run. */
+export interface TestPodman {
+  /** Runs it; it must exit with 0. */
+  run(...args: readonly string[]): Promise<Outcome>
+  /**
+   * Starts `podman system service`, which answers as a Docker daemon does.
+   * @returns its address, `unix:///…`, as DOCKER_HOST names it.
+   */
+  serve(): Promise<string>
 }
 
-/**
- * Starts `podman system service`, which answers as a Docker daemon does, on the same storage.
- * @returns its address, `unix:///…`, as DOCKER_HOST names it.
- */
-export async function startPodman(sandbox: Sandbox): Promise<string> {
-  const address = `unix://${sandbox.path('podman.sock')}`
-  const serve = ['--log-level', 'info', 'system', 'service', '--time', '0', address]
-  const settings = await ownSettings(sandbox)
-  await sandbox.serve('env', [...settings, peer('podman'), ...serve], /(API service listening)/)
-  return address
+/** Sets up a podman in the sandbox; it ends with it. */
+export async function createPodman(sandbox: Sandbox): Promise<TestPodman> {
+  const command = [...(await ownSettings(sandbox)), peer('podman')]
+  const run = (...args: readonly string[]): Promise<Outcome> => sandbox.succeed('env', [...command, ...args])
+  // Files of other users, as they are in its storage, nobody else may remove.
+  sandbox.atEnd(() => run('system', 'reset', '--force'))
+  return {
+    run,
+    async serve() {
+      const address = `unix://${sandbox.path('podman.sock')}`
+      const serve = ['--log-level', 'info', 'system', 'service', '--time', '0', address]
+      await sandbox.serve('env', [...command, ...serve], /(API service listening)/)
+      return address
+    },
+  }
 }
 
 /** Variables by which podman finds its settings and storage in the sandbox and nowhere else. */

@@ -35,6 +35,7 @@ export class Sandbox {
   /** PEM file of every authority that `trust` was told of; all programs trust it. */
   readonly caFile: string
   readonly #servers: ChildProcess[] = []
+  readonly #lastActions: (() => Promise<unknown>)[] = []
 
   private constructor(dir: string) {
     this.dir = dir
@@ -129,8 +130,14 @@ export class Sandbox {
     })
   }
 
+  /** Has something done at the end, once the servers have ended and before the folder is removed. */
+  atEnd(action: () => Promise<unknown>): void {
+    this.#lastActions.push(action)
+  }
+
   async dispose(): Promise<void> {
     await Promise.all(this.#servers.map(stop))
+    for (const action of this.#lastActions) await action()
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 })
   }
 
