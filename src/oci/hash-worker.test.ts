@@ -1,11 +1,24 @@
 import { createHash } from 'node:crypto'
-import { availableParallelism } from 'node:os'
-import { describe, expect, it } from 'vitest'
+import os from 'node:os'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type RemoteHash, startRemoteHash } from './hash-worker.ts'
 
 const MiB = 1024 * 1024
 
-describe.skipIf(availableParallelism() < 2)('startRemoteHash', () => {
+describe('startRemoteHash', () => {
+  const processors = vi.spyOn(os, 'availableParallelism')
+  beforeEach(() => {
+    processors.mockReturnValue(4)
+  })
+  afterEach(() => {
+    processors.mockReset()
+  })
+
+  it.each([1, 2])('starts no thread on %i processors', (count) => {
+    processors.mockReturnValue(count)
+    expect(startRemoteHash('sha256')).toBeUndefined()
+  })
+
   it.each([
     ['nothing', [0]],
     ['a byte', [1]],

@@ -1,15 +1,24 @@
 import { createHash } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import os from 'node:os'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Digest, parseDigest } from './digest.ts'
 import { verifiedStream, watchedStream } from './verified-stream.ts'
 
 const MiB = 1024 * 1024
 const WHAT = 'The blob of a test'
-/** Hashed as they pass, and by another thread. */
+/** Hashed as they pass, and by another thread where there are processors for it. */
 const SIZES = [
   { where: 'here', bytes: Buffer.from('hello') },
   { where: 'on another thread', bytes: Buffer.alloc(16 * MiB + 5, 'some text') },
 ] as const
+
+const processors = vi.spyOn(os, 'availableParallelism')
+beforeAll(() => {
+  processors.mockReturnValue(4)
+})
+afterAll(() => {
+  processors.mockRestore()
+})
 
 describe('verifiedStream', () => {
   describe.each(SIZES)('hashing $where', ({ bytes }) => {

@@ -17,7 +17,7 @@ const promises = new WeakMap<Chunks, BlobName>()
  * last chunk is passed on. Who has read it whole without an error has the right bytes. A stream that promises the same
  * already is returned as it is, so that no byte is hashed twice.
  * @param chunks the blob, or what opens it when it is first read; each chunk in memory of its own.
- * @throws DIGEST_MISMATCH, and as the chunks do
+ * @throws DIGEST_MISMATCH; INTERNAL if the thread that computes the digest fails; and as the chunks do
  */
 export function verifiedStream(
   chunks: Chunks | (() => Promise<Chunks>),
