@@ -8,7 +8,7 @@ import type { Lifeline } from './lifeline.ts'
 /** An unread rest of this size is read to keep the connection; above, a new connection is cheaper. */
 const WORTH_DRAINING_BYTES = 64 * 1024
 /** Bytes of a body that are kept for a reader who is busy. */
-const READ_AHEAD_BYTES = 512 * 1024
+const READ_AHEAD_BYTES = 1024 * 1024
 
 /** Wraps an answer so that its body is watched by the lifeline and always gives its connection back. */
 export function toResponse(exchange: Exchange, method: string, url: URL, lifeline: Lifeline): HttpResponse {

@@ -8,18 +8,18 @@ import type { Lifeline } from './lifeline.ts'
 /** What a server that forgot the connection in the meantime makes of the next request on it. */
 const STALE = new Set(['ECONNRESET', 'EPIPE'])
 /** Bytes of a body that wait to be written, at most; what a write leaves of them waits for the peer. */
-const GATHERED_BYTES = 256 * 1024
+const GATHERED_BYTES = 1024 * 1024
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
 
 /** How the socket that Node opens for a request hands on what it receives. */
 type Receiving = Pick<TcpNetConnectOpts, 'onread'>
 
 /**
- * One buffer for all that plain sockets receive, where each read would else take memory of its own, of half the size.
+ * One buffer for all that plain sockets receive, where each read would else take memory of its own, of a quarter of the size.
  * Node's parser copies a body out of it before it returns. TLS has such a buffer of its own.
  */
 const RECEIVE: NonNullable<Receiving['onread']> = {
-  buffer: Buffer.allocUnsafeSlow(128 * 1024),
+  buffer: Buffer.allocUnsafeSlow(256 * 1024),
   callback(this: Socket, length, buffer) {
     this.emit('data', buffer.subarray(0, length))
     return true
