@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { encodeUtf8 } from './bytes.ts'
-import { errnoOf, readFileBounded, writeFileAtomically } from './files.ts'
+import { errnoOf, makeFolder, readFileBounded, writeFileAtomically } from './files.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -140,5 +140,31 @@ describe('errnoOf', () => {
     expect(errnoOf(error)).toBe('ENOENT')
     expect(errnoOf(new Error('x'))).toBeUndefined()
     expect(errnoOf({ code: 'ENOENT' })).toBeUndefined()
+  })
+})
+
+describe('makeFolder', () => {
+  it('makes a folder and those above it, and takes what is there', async () => {
+    const path = join(folder, 'a', 'b', 'c')
+    await makeFolder(path, 0o700)
+    await makeFolder(path)
+    expect((await stat(join(folder, 'a'))).mode & 0o777).toBe(0o700)
+    expect((await stat(path)).isDirectory()).toBe(true)
+  })
+
+  it('makes one that many ask for at once', async () => {
+    const path = join(folder, 'a', 'b')
+    await Promise.all(Array.from({ length: 20 }, () => makeFolder(path)))
+    expect((await stat(path)).isDirectory()).toBe(true)
+  })
+
+  it('makes none where a file is in the way', async () => {
+    await writeFile(join(folder, 'a'), '')
+    await expect(makeFolder(join(folder, 'a'))).rejects.toMatchObject({ code: 'EEXIST' })
+    await expect(makeFolder(join(folder, 'a', 'b'))).rejects.toMatchObject({ code: 'ENOTDIR' })
+  })
+
+  it('ends where no new name can be', async () => {
+    await expect(makeFolder('/proc/self/a/b')).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })

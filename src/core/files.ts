@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { collectBytes } from './bytes.ts'
 import { CosignetError, quote, reasonOf } from './errors.ts'
@@ -53,7 +53,7 @@ export async function writeFileAtomically(
   const directory = dirname(path)
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    await mkdir(directory, { recursive: true })
+    await makeFolder(directory)
     const file = await open(temporary, 'wx', options.mode)
     try {
       await file.writeFile(bytes)
@@ -75,6 +75,31 @@ export async function writeFileAtomically(
   } catch (error) {
     await unlink(temporary).catch(() => undefined)
     throw fileError(error, `The file ${quote(path)} cannot be written`)
+  }
+}
+
+/**
+ * Makes a folder and those above it, if they are not there. Not by Node's own recursion, which never ends where the
+ * system says of every new name that its parent is not there (`/proc`).
+ * @param mode permission bits of the folders that are made. Default: 0o777, less the umask.
+ * @throws the error of the system
+ */
+export async function makeFolder(path: string, mode = 0o777): Promise<void> {
+  if (await madeFolder(path, mode)) return
+  await makeFolder(dirname(path), mode)
+  if (!(await madeFolder(path, mode))) await mkdir(path, { mode })
+}
+
+/** Whether the folder is there now; false if the one above it is not. */
+async function madeFolder(path: string, mode: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode })
+    return true
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'EEXIST' && (await stat(path)).isDirectory()) return true
+    if (errno === 'ENOENT' && dirname(path) !== path) return false
+    throw error
   }
 }
 

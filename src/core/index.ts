@@ -24,6 +24,7 @@ export {
 export {
   errnoOf,
   fileError,
+  makeFolder,
   readFileBounded,
   syncDirectory,
   writeFileAtomically,

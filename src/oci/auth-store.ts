@@ -1,6 +1,13 @@
-import { mkdir, realpath } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { CosignetError, encodeUtf8, fileError, quote, writeFileAtomically } from '../core/index.ts'
+import {
+  CosignetError,
+  encodeUtf8,
+  fileError,
+  makeFolder,
+  quote,
+  writeFileAtomically,
+} from '../core/index.ts'
 import {
   authSection,
   DOCKER_HUB_SERVER,
@@ -145,7 +152,7 @@ function authEntry(login: Login): JsonObject {
 
 async function write(path: string, document: JsonObject): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await makeFolder(dirname(path), 0o700)
   } catch (error) {
     throw fileError(error, `The folder ${quote(dirname(path))} cannot be made`)
   }

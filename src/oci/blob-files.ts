@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CosignetError, errnoOf, fileError, syncDirectory } from '../core/index.ts'
+import { CosignetError, errnoOf, fileError, makeFolder, syncDirectory } from '../core/index.ts'
 import type { Descriptor } from './manifest.ts'
 import { verifiedStream } from './verified-stream.ts'
 
@@ -49,7 +49,7 @@ export async function writeBlobFile(
   const directory = dirname(path)
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
   try {
-    await mkdir(directory, { recursive: true })
+    await makeFolder(directory)
     const file = await open(temporary, 'wx', 0o644)
     try {
       const chunks = content instanceof Uint8Array ? once(content) : content()

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CosignetError, fileError, LIMITS, quote } from '../core/index.ts'
+import { CosignetError, fileError, LIMITS, makeFolder, quote } from '../core/index.ts'
 import { decompress } from './tar-compression.ts'
 
 /** A file that is gone when it is closed. */
@@ -77,7 +77,7 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, position: nu
 async function openNameless(folder: string): Promise<FileHandle> {
   const path = join(folder, `cosignet-${randomBytes(8).toString('hex')}.tmp`)
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const file = await open(path, 'wx+', 0o600)
     try {
       await unlink(path)

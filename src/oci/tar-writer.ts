@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CosignetError, errnoOf, fileError, quote, syncDirectory } from '../core/index.ts'
+import { CosignetError, errnoOf, fileError, makeFolder, quote, syncDirectory } from '../core/index.ts'
 import { encodePaxRecord, encodeTarHeader, fitsTarHeader, TAR_BLOCK_BYTES, tarPadding } from './tar-header.ts'
 import { readAt, writeAll } from './tar-spool.ts'
 
@@ -25,7 +25,7 @@ export async function createTar(
     const inPlace = await isSpecial(path)
     const folder = inPlace ? options.temporaryFolder : dirname(path)
     const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const file = await open(temporary, 'wx+', inPlace ? 0o600 : 0o644)
     return new TarWriter({ path, what, file, temporary, inPlace })
   } catch (error) {
@@ -42,7 +42,7 @@ export async function createTar(
 export async function createTemporaryTar(folder: string, what: string): Promise<TarWriter> {
   const temporary = join(folder, `cosignet-${randomBytes(8).toString('hex')}.tmp`)
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     return new TarWriter({ path: undefined, what, file: await open(temporary, 'wx+', 0o600), temporary })
   } catch (error) {
     throw fileError(error, `${what} cannot be written`)

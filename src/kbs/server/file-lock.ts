@@ -1,8 +1,8 @@
 import { type BigIntStats, constants } from 'node:fs'
-import { mkdir, open, stat, unlink } from 'node:fs/promises'
+import { open, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CosignetError, errnoOf, fileError, quote } from '../../core/index.ts'
+import { CosignetError, errnoOf, fileError, makeFolder, quote } from '../../core/index.ts'
 
 /** Milliseconds after which a lock that never changed hands is taken for one that a dead process left. */
 const STALE_MS = 30_000
@@ -66,7 +66,7 @@ async function create(path: string): Promise<string | undefined> {
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return undefined
     if (errnoOf(error) === 'ENOENT') {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+      await makeFolder(dirname(path), 0o700)
       return undefined
     }
     throw fileError(error, `The lock ${quote(path)} cannot be taken`)

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, unlink } from 'node:fs/promises'
+import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   errnoOf,
   fileError,
   isCosignetError,
   LIMITS,
+  makeFolder,
   quote,
   readFileBounded,
   syncDirectory,
@@ -48,7 +49,7 @@ export function fileStorage(directory: string): KbsStorage {
           const version = (await read(path))?.version ?? null
           if (version !== condition.version) return 'conflict'
         }
-        await mkdir(join(directory, namespace), { recursive: true, mode: 0o700 })
+        await makeFolder(join(directory, namespace), 0o700)
         await assertHeld()
         await writeFileAtomically(path, value, { mode: 0o600 })
         return 'stored'
