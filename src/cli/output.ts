@@ -1,5 +1,6 @@
 import type { JsonValue } from '../core/index.ts'
 import type { Outcome, OutputFormat } from './cli.ts'
+import { visibleJson } from './visible-text.ts'
 
 /** Writes a result for standard output in the chosen format. */
 export function formatOutcome(outcome: Pick<Outcome, 'data' | 'text'>, format: OutputFormat): string {
@@ -7,7 +8,7 @@ export function formatOutcome(outcome: Pick<Outcome, 'data' | 'text'>, format: O
     case 'text':
       return outcome.text === '' ? '' : `${outcome.text}\n`
     case 'json':
-      return `${JSON.stringify(outcome.data, undefined, 2)}\n`
+      return `${visibleJson(outcome.data, 2)}\n`
     case 'yaml':
       return `${formatYaml(outcome.data, '')}\n`
   }
@@ -28,7 +29,7 @@ function formatYaml(value: JsonValue, indent: string): string {
     if (members.length === 0) return '{}'
     return members.map(([key, item]) => `${indent}${formatKey(key)}:${formatMember(item, indent)}`).join('\n')
   }
-  return JSON.stringify(value)
+  return visibleJson(value)
 }
 
 function formatMember(item: JsonValue, indent: string): string {
@@ -39,5 +40,5 @@ function formatMember(item: JsonValue, indent: string): string {
 function formatKey(key: string): string {
   return /^[A-Za-z][A-Za-z0-9_-]*$/.test(key) && !/^(?:y|n|yes|no|on|off|true|false|null)$/i.test(key)
     ? key
-    : JSON.stringify(key)
+    : visibleJson(key)
 }

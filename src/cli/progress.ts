@@ -1,6 +1,7 @@
 import type { BlobOutcome } from '../oci/index.ts'
 import type { CopiedBlob, CopyEvent } from '../transfer/index.ts'
 import type { Cli } from './cli.ts'
+import { visibleJson } from './visible-text.ts'
 
 /** Milliseconds between two pictures on a terminal, or two events of progress on one blob. */
 const PICTURE_MS = 100
@@ -54,7 +55,7 @@ function eventLines(cli: Cli): Progress {
         if (now - (told.get(event.blob) ?? Number.NEGATIVE_INFINITY) < EVENT_MS) return
         told.set(event.blob, now)
       }
-      cli.say(JSON.stringify(event))
+      cli.say(visibleJson(event))
     },
     end: () => undefined,
   }

@@ -15,6 +15,7 @@ import { formatLocation } from '../image-access.ts'
 import { ONE_IMAGE_FLAGS, type OneImageFlags, withImage } from '../one-image.ts'
 import { PLATFORM_FLAGS, type PlatformFlags, wantedPlatform } from '../platform-flags.ts'
 import { formatBytes } from '../progress.ts'
+import { visible, visibleJson } from '../visible-text.ts'
 
 type Flags = OneImageFlags & PlatformFlags & { readonly raw: boolean; readonly config: boolean }
 
@@ -45,7 +46,7 @@ export const command = defineCommand<Flags, [string]>({
       const bytes = await readConfig(cli, source, image.content)
       if (flags.raw) return exactly(bytes, 'The configuration')
       const data = parseJson(bytes, 'The configuration')
-      return { exit: 0, data, text: visible(JSON.stringify(data, undefined, 2)) }
+      return { exit: 0, data, text: visibleJson(data, 2) }
     }),
 })
 
@@ -209,16 +210,6 @@ function manifestLines(image: DescribedManifest, ofIndex: boolean): readonly str
     ...layers.map(
       (layer) => `            ${layer.digest}  ${formatBytes(layer.size)}  ${visible(layer.mediaType)}`,
     ),
-    ...(config === undefined ? [] : [`config:     ${visible(JSON.stringify(config))}`]),
+    ...(config === undefined ? [] : [`config:     ${visibleJson(config)}`]),
   ]
-}
-
-/** Text of an image for a terminal: what it would obey, or show in another order, is escaped as in JSON. */
-function visible(text: string): string {
-  return text.replace(/[^\P{Cc}\n]|\p{Cf}/gu, (character) =>
-    Array.from(
-      { length: character.length },
-      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`,
-    ).join(''),
-  )
 }
