@@ -1,8 +1,8 @@
 import { CosignetError, quote } from '../core/index.ts'
 import { assembleImage, type BuiltImage } from './build-result.ts'
-import { LayerSpool } from './layer-spool.ts'
 import type { Digest } from './digest.ts'
 import { packFolder } from './folder-tar.ts'
+import { LayerSpool } from './layer-spool.ts'
 import type { Platform } from './manifest.ts'
 
 export interface BuildImageOptions {

@@ -6,11 +6,11 @@ import type { BuildContext, ContextFile } from './build-context.ts'
 import { type Additions, copyFiles, makeFolders } from './build-copy.ts'
 import { packLayer } from './build-layer.ts'
 import { parsePorts } from './build-ports.ts'
-import type { LayerSpool, SpooledLayer } from './layer-spool.ts'
 import type { FileTree } from './build-tree.ts'
 import { findOwner, ROOT } from './build-users.ts'
 import type { CopyStep, Dockerfile, Step } from './dockerfile.ts'
 import { expandWord, expandWords, type WordRules } from './dockerfile-words.ts'
+import type { LayerSpool, SpooledLayer } from './layer-spool.ts'
 import type { Descriptor } from './manifest.ts'
 
 /** Layers that were made, by a description of their entries. */

@@ -1,3 +1,4 @@
+import { fileError } from '../core/index.ts'
 import type { Digest } from './digest.ts'
 import { indexAddition, LAYOUT_FILE, LAYOUT_RULES } from './layout-destination.ts'
 import { blobFile } from './layout-image.ts'
@@ -79,16 +80,43 @@ class LayoutArchiveDestination implements StagedDestination {
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
   ): Promise<void> {
     const { digest, size } = descriptor
-    const open = content instanceof Uint8Array ? () => once(content) : content
-    const writer = await this.#open()
-    await writer.add(blobFile(digest), size, () =>
-      verifiedStream(open(), descriptor, `The blob ${digest} of ${this.name}`),
+    const chunks = content instanceof Uint8Array ? once(content) : content()
+    // A blob that is not to be had must not have got its place in the archive.
+    const begun = await begin(verifiedStream(chunks, descriptor, `The blob ${digest} of ${this.name}`)).catch(
+      (error: unknown) => {
+        throw fileError(error, `The blob ${digest} of ${this.name} cannot be written`)
+      },
     )
+    const writer = await this.#open()
+    await writer.add(blobFile(digest), size, () => begun)
   }
 
   async #open(): Promise<TarWriter> {
-    this.#writer ??= this.#create()
+    this.#writer ??= this.#start()
     return await this.#writer
+  }
+
+  /** With the folders of the blobs: who is not root cannot unpack an archive without them (containers/storage). */
+  async #start(): Promise<TarWriter> {
+    const writer = await this.#create()
+    await writer.addFolder('blobs')
+    await writer.addFolder('blobs/sha256')
+    return writer
+  }
+}
+
+/** Waits for the first chunk of a stream. */
+async function begin(chunks: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const iterator = chunks[Symbol.asyncIterator]()
+  const first = await iterator.next()
+  return {
+    [Symbol.asyncIterator]: async function* () {
+      try {
+        for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
+      } finally {
+        await iterator.return?.()
+      }
+    },
   }
 }
 

@@ -117,6 +117,15 @@ describe('createLayoutArchive', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
+  it('is whole without a blob that was not to be had', async () => {
+    const archive = createLayoutArchive(path, { temporaryFolder: folder })
+    const gone = (): AsyncIterable<Uint8Array> => broken(new CosignetError('NOT_FOUND', 'It is gone.'))
+    await expect(archive.putBlob(config, gone)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await archive.putManifest(manifest(), { tag: 'v1' })
+    await archive.commit()
+    expect((await open('v1')).root.digest).toBe(manifest().digest)
+  })
+
   it('stores no manifest that does not have its digest', async () => {
     const archive = createLayoutArchive(path, { temporaryFolder: folder })
     const wrong = { ...manifest(), digest: config.digest }

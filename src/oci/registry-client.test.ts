@@ -253,6 +253,14 @@ describe('referrers', () => {
     expect(found[0]?.artifactType).toBe('a/b')
   })
 
+  it('are none where the list is null', async () => {
+    const body = `{"schemaVersion":2,"mediaType":"${MEDIA_TYPES.ociIndex}","manifests":null}`
+    const { host } = await serve((_request, response) => {
+      response.writeHead(200, { 'content-type': MEDIA_TYPES.ociIndex }).end(body)
+    })
+    expect(await open(host).listReferrers(IMAGE_DIGEST)).toEqual([])
+  })
+
   it.each<[string, Record<string, string>, string, ErrorCode]>([
     ['a page elsewhere', { link: '<https://evil.test/>; rel="next"' }, index(1), 'BAD_RESPONSE'],
     ['pages without end', { link: '</v2/a/b/referrers/x>; rel=next' }, index(500), 'TOO_LARGE'],

@@ -1,4 +1,4 @@
-import { CosignetError, isCosignetError, LIMITS } from '../core/index.ts'
+import { CosignetError, isCosignetError, type JsonValue, LIMITS, parseJson } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import { type Digest, digestParts } from './digest.ts'
 import { type Descriptor, MEDIA_TYPES, parseManifest } from './manifest.ts'
@@ -29,13 +29,20 @@ export async function listReferrers(
     const { response, bytes } = await askReferrers(transport, path, signal, page === 0)
     if (page === 0 && !isReferrersList(response)) return await listTagged(repository, digest, signal)
     path = nextPage(response)
-    const { content } = parseManifest(bytes, response.headers['content-type'], what)
-    if (content.kind === 'index') found.push(...content.manifests)
+    found.push(...readList(bytes, response.headers['content-type'], what))
     if (found.length > LIMITS.referrers || page >= PAGES_MAX) {
       throw new CosignetError('TOO_LARGE', `${what} has more than the limit of ${LIMITS.referrers}.`)
     }
   }
   return found
+}
+
+function readList(bytes: Uint8Array, mediaType: string | undefined, what: string): readonly Descriptor[] {
+  const document = parseJson(bytes, what) as { readonly [key: string]: JsonValue } | null
+  // Some registries write Go's nil for an empty list.
+  if (document?.['manifests'] === null) return []
+  const { content } = parseManifest(bytes, mediaType, what)
+  return content.kind === 'index' ? content.manifests : []
 }
 
 /** The tag under which clients keep the list where there is no API: `sha256-HEX`, 64 digits at most. */

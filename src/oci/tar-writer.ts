@@ -110,6 +110,21 @@ export class TarWriter {
   }
 
   /**
+   * Adds a folder, which is there for all to read.
+   * @param name as for `add`, of at most 99 bytes.
+   * @throws FILE, INTERNAL
+   */
+  async addFolder(name: string): Promise<void> {
+    const header = encodeTarHeader(`${checkName(name)}/`, 0, { type: '5', mode: 0o755 })
+    const start = await this.#reserve(header.byteLength)
+    try {
+      await this.#write(start, header)
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  /**
    * Adds a member whose size, and so name, is known only when its content ended. Nothing of it stays if it fails.
    * @param nameOf is called when the content ended; of at most 100 bytes, and as for `add`. undefined drops the content.
    * @returns bytes of the content.

@@ -25,9 +25,6 @@ const REGISTRIES = [
   },
 ]
 
-/** olareg says `null` where it has no referrers, and that is no list. */
-const SOURCES = REGISTRIES.filter(({ registry }) => registry !== 'olareg')
-
 const PEERS = ['cosign3', 'skopeo', 'crane', 'oras', 'olareg', 'docker-registry'] as const
 
 describeWithPeers('image copy --all from registry to registry', PEERS, () => {
@@ -43,7 +40,7 @@ describeWithPeers('image copy --all from registry to registry', PEERS, () => {
   })
   afterAll(() => sandbox.dispose())
 
-  describe.each(SOURCES)('from $registry', ({ registry: from }) => {
+  describe.each(REGISTRIES)('from $registry', ({ registry: from }) => {
     let image: TestImage & { readonly reference: string }
     let referrers: readonly string[]
 

@@ -118,6 +118,17 @@ describeWithPeers('image copy', ['skopeo', 'docker-registry'], () => {
     expect(await imageContent(sandbox, target)).toEqual(await imageContent(sandbox, theirs))
   })
 
+  it('to oci-archive: makes the folders too, without which only root can unpack it', async () => {
+    const names = async (archive: string): Promise<readonly string[]> => {
+      const { stdout } = await sandbox.succeed('tar', ['--list', '--file', archive])
+      return stdout.trim().split('\n').sort()
+    }
+    const source = `oci:${(await makeImage(sandbox)).layout}`
+    await cosignetDoes(sandbox, ['image', 'copy', source, place('oci-archive', 'ours-names')])
+    await skopeo(sandbox, 'copy', source, place('oci-archive', 'theirs-names'))
+    expect(await names(sandbox.path('ours-names'))).toEqual(await names(sandbox.path('theirs-names')))
+  })
+
   function place(transport: Transport, name: string): string {
     switch (transport) {
       case 'docker':
