@@ -12,7 +12,7 @@ install() {
   done
 }
 
-if node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 24)'; then
+if node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 24 ? 1 : 0)'; then
   install
 else
   install --omit=dev

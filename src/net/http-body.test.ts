@@ -173,8 +173,8 @@ function client(): HttpClient {
   return made
 }
 
-async function serve(listener: RequestListener): Promise<string> {
-  return await listen(createServer(listener))
+async function serve(listener: (...exchange: Parameters<RequestListener>) => unknown): Promise<string> {
+  return await listen(createServer((request, response) => void listener(request, response)))
 }
 
 /** A server that answers every connection with these bytes and closes it. */
