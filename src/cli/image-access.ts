@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os'
-import { CosignetError } from '../core/index.ts'
+import { CosignetError, quote } from '../core/index.ts'
 import {
   createDirectory,
   createDockerArchive,
@@ -82,13 +82,22 @@ function rooted(
 /**
  * Opens a location to write an image to.
  * @param source where the image comes from: blobs of another repository of the same registry are mounted.
- * @throws FORBIDDEN, INVALID_*, FILE, ALREADY_EXISTS, UNAVAILABLE, UNSUPPORTED
+ * @throws USAGE, FORBIDDEN, INVALID_*, FILE, ALREADY_EXISTS, UNAVAILABLE, UNSUPPORTED
  */
 export async function openTarget(
   location: ImageLocation,
   access: Pick<PlaceAccess, 'open' | 'openDaemon'>,
   source?: ImageLocation,
 ): Promise<CopyTarget> {
+  if ('index' in location && location.index !== undefined) {
+    throw new CosignetError(
+      'USAGE',
+      `${quote(formatLocation(location))} names a place to read, not to write.`,
+      {
+        hint: 'Name the image, or give the path alone.',
+      },
+    )
+  }
   switch (location.transport) {
     case 'docker': {
       const { tag, digest } = location.reference

@@ -25,6 +25,8 @@ interface Case {
   readonly exit: 1 | 2 | 3
   /** What the one line on standard error says. */
   readonly says: RegExp
+  /** Whether something is told before it fails. */
+  readonly talks?: boolean
 }
 
 const ANNOTATION = 'io.katacontainers.config.hypervisor.cc_init_data'
@@ -154,7 +156,7 @@ const CASES: readonly Case[] = [
     what: 'a layout that is none',
     line: ({ registry }) => `image push oci:app ${registry}/demo/app:v1`,
     exit: 2,
-    says: /"app"/,
+    says: /"oci:app" is not an OCI image layout/,
   },
   {
     what: 'a folder that is not there',
@@ -360,6 +362,142 @@ const CASES: readonly Case[] = [
     says: /"other"/,
   },
 
+  // Images and places for them.
+  ...imageCases({
+    'http://registry.example/app oci:new': /"http:\/\/registry\.example\/app" does not name an image/,
+    'registry.example/app oci:new': /does not name an image.*\n.*"docker:\/\/registry\.example\/app"/,
+    'docker:registry.example/app oci:new': /docker: is followed by two slashes/,
+    'docker://Example/App oci:new': /"Example\/App"/,
+    'docker://demo/app@sha256:12 oci:new': /"sha256:12" is not a digest/,
+    'IMAGE garbage/new': /does not name an image/,
+    'oci: dir:new': /there is no path/,
+    'oci:layout:a//b dir:new': /"a\/\/b" is not a name of an image in a layout/,
+    'oci:layout:@x dir:new': /"@x" is not a place such as @0/,
+    [`docker-archive:a.tar:demo/app@${ROGUE_DIGEST} dir:new`]: /named by a tag/,
+    'oci:app dir:new': /"?oci:app"? is not an OCI image layout/,
+    'oci:missing dir:new': /oci:missing/,
+    'dir:app oci:new': /dir:app is not a dir: image/,
+    'oci-archive:garbage dir:new': /The archive "garbage" is not valid/,
+    'docker-archive:garbage dir:new': /The archive "garbage" is not valid/,
+    'docker-archive:empty dir:new': /"empty"/,
+    'docker-daemon:demo/app@sha256:12 dir:new': /sha256:12/,
+    '--src-daemon-host ftp://host docker-daemon:demo/app dir:new':
+      /"ftp:\/\/host" is not the place of a Docker daemon/,
+    'IMAGE oci:new:@0': /"oci:new:@0" names a place to read, not to write/,
+    'IMAGE docker-archive:new.tar:@0': /"docker-archive:new\.tar:@0" names a place to read/,
+    'IMAGE dir:app': /"app" is not a dir: image, and is left as it is/,
+    'IMAGE oci:app': /is not an OCI image layout/,
+    '--format v3 IMAGE oci:new': /--format is one of oci, v2s2, not "v3"/,
+    '--retry-times many IMAGE oci:new': /--retry-times is a number such as 3, not "many"/,
+    '--retry-times=-1 IMAGE oci:new': /--retry-times is a number such as 3, not "-1"/,
+    '--src-creds canary:canary --src-no-creds IMAGE oci:new': /--src-no-creds and --src-creds contradict/,
+    '--src-creds canary:canary --src-username canary --src-password canary IMAGE oci:new':
+      /--src-creds and --src-username contradict/,
+    '--dest-username canary IMAGE oci:new': /--dest-username and --dest-password go together/,
+    '--dest-password canary IMAGE oci:new': /--dest-username and --dest-password go together/,
+    '--src-creds :canary IMAGE oci:new': /--src-creds has no user name before the colon/,
+    '--dest-registry-token canary\u0007 IMAGE oci:new': /--dest-registry-token cannot stand in a header/,
+    '--policy policy.json oci:layout dir:new': /judges an image by its name in a registry; here it has none/,
+    '--policy typo.json IMAGE oci:new': /"typo\.json".*"sigstoreSinged"/,
+    '--policy garbage IMAGE oci:new': /"garbage" is not JSON/,
+    '--resources app IMAGE oci:new': /--resources holds the keys of a policy: give --policy too/,
+    IMAGE: /argument DESTINATION is missing/,
+    'IMAGE oci:new oci:more': /too many: "oci:more"/,
+  }),
+  ...failedCases({
+    'docker-archive:missing dir:new': /The archive "missing" cannot be read: no such file or folder/,
+    'oci-archive:missing dir:new': /"missing" cannot be read: no such file or folder/,
+    'IMAGE dir:garbage': /"?garbage"?/,
+    'IMAGE dir:garbage/new': /cannot be written: a part of its path is a file/,
+    'IMAGE oci:garbage/new': /a part of its path is a file/,
+    'IMAGE oci-archive:a-folder': /"a-folder" cannot be written: it is a folder/,
+    'IMAGE docker-archive:garbage/new.tar': /cannot be written: a part of its path is a file/,
+    [`IMAGE docker://REG/demo/new:v1@${ROGUE_DIGEST}`]: /cannot be written: the image has the digest/,
+    'docker://REG/demo/missing oci:new': /demo\/missing/,
+    [`docker://${NOBODY}/demo/app oci:new`]: /connection was refused/,
+    [`IMAGE docker://${NOBODY}/demo/app`]: /connection was refused/,
+    '--policy missing.json IMAGE oci:new': /"missing\.json" cannot be read/,
+    '--src-cert-dir missing IMAGE oci:new': /"missing"/,
+    'docker://ROGUE/html/app oci:new': /HTML|no KBS error/,
+    'docker://ROGUE/garbage/app oci:new': /not valid HTTP/,
+    'docker://ROGUE/endless/app oci:new': /larger than the limit/,
+    [`docker://ROGUE/lies/app@${ROGUE_DIGEST} oci:new`]: /digest/,
+    '-q IMAGE docker://ROGUE/html/app': /HTML|no KBS error/,
+  }),
+  {
+    what: 'a file to list the tags of',
+    line: 'image list-tags dir:app',
+    exit: 2,
+    says: /is not a repository of a registry/,
+  },
+  {
+    what: 'a tag to list the tags of',
+    line: 'image list-tags docker://demo/app:v1',
+    exit: 2,
+    says: /is not a repository/,
+  },
+  {
+    what: 'a file to delete',
+    line: 'image delete --yes dir:app',
+    exit: 2,
+    says: /"dir:app" is not in a registry/,
+  },
+  {
+    what: 'a deletion with nobody to ask',
+    line: ({ registry }) => `image delete docker://${registry}/demo/app:v1`,
+    exit: 2,
+    says: /There is no terminal to ask/,
+    talks: true,
+  },
+  {
+    what: 'the digest of what is not there',
+    line: ({ registry }) => `image digest docker://${registry}/demo/missing`,
+    exit: 3,
+    says: /demo\/missing/,
+  },
+  {
+    what: 'a look at a layout that is none',
+    line: 'image inspect oci:app',
+    exit: 2,
+    says: /is not an OCI image layout/,
+  },
+
+  // Dockerfiles.
+  ...dockerfileCases({
+    run: [3, /"run\.dockerfile", line 2: RUN is not supported/],
+    unknown: [2, /unknown\.dockerfile.*line 2.*FRMO/],
+    'no-from': [2, /no-from\.dockerfile.*FROM/],
+    outside: [2, /outside\.dockerfile.*line 2/],
+    'not-there': [3, /"not-there\.dockerfile", line 2: "nowhere" is not in the context/],
+    'no-base': [3, /no-base\.dockerfile.*line 1.*demo\/missing/],
+    garbage: [2, /garbage/],
+    empty: [2, /empty/],
+  }),
+  {
+    what: 'no Dockerfile',
+    line: 'image build app oci:new',
+    exit: 3,
+    says: /The Dockerfile "app\/Dockerfile" cannot be read/,
+  },
+  {
+    what: 'a build for a platform that is none',
+    line: 'image build --platform linux -f scratch.dockerfile app oci:new',
+    exit: 2,
+    says: /"linux" is not a platform/,
+  },
+  {
+    what: 'a build to no place',
+    line: 'image build -f scratch.dockerfile app new',
+    exit: 2,
+    says: /"new" does not name an image/,
+  },
+  {
+    what: 'a build of a folder that is not there',
+    line: 'image build -f copy.dockerfile missing oci:new',
+    exit: 3,
+    says: /missing/,
+  },
+
   // The command line itself.
   {
     what: 'an unknown command',
@@ -560,6 +698,33 @@ function keyCases(command: string, files: Readonly<Record<string, RegExp>>): rea
   }))
 }
 
+/** Command lines of `image copy` that are not taken. */
+function imageCases(cases: Readonly<Record<string, RegExp>>, exit: 2 | 3 = 2): readonly Case[] {
+  return Object.entries(cases).map(([line, says]) => ({
+    what: `copying ${line}`,
+    line: ({ registry, rogue: host }) =>
+      `image copy ${line.replace('IMAGE', 'docker://REG/demo/app:v1').replaceAll('REG/', `${registry}/`).replace('ROGUE', host)}`,
+    exit,
+    says,
+  }))
+}
+
+/** Those that cannot be done. */
+function failedCases(cases: Readonly<Record<string, RegExp>>): readonly Case[] {
+  return imageCases(cases, 3)
+}
+
+function dockerfileCases(
+  cases: Readonly<Record<string, readonly [exit: 2 | 3, says: RegExp]>>,
+): readonly Case[] {
+  return Object.entries(cases).map(([name, [exit, says]]) => ({
+    what: `a Dockerfile: ${name}`,
+    line: `image build -f ${name === 'garbage' || name === 'empty' ? name : `${name}.dockerfile`} app oci:new`,
+    exit,
+    says,
+  }))
+}
+
 let sandbox: Sandbox
 let servers: Sandbox
 let rogue: RogueServer
@@ -580,11 +745,13 @@ afterAll(async () => {
 })
 
 describe('input that is refused', () => {
-  it.each(CASES)('$what', async ({ line, password, exit, says }) => {
+  it.each(CASES)('$what', async ({ line, password, exit, says, talks = false }) => {
     const text = typeof line === 'string' ? line : line(world)
     const outcome = await cosignet(sandbox, text.split(' '), password === undefined ? {} : { password })
     expect(outcome.stderr).toMatch(says)
-    expect(outcome.stderr).toMatch(/^cosignet(?: [a-z-]+){0,2}: [^\n]+[.?]\n(?: {2}hint: [^\n]+\n)?$/)
+    const ending = /^cosignet(?: [a-z-]+){0,2}: [^\n]+[.?]\n(?: {2}hint: [^\n]+\n)?$/m.exec(outcome.stderr)
+    expect(outcome.stderr.slice(talks ? ending?.index : 0)).toBe(ending?.[0])
+    expect(outcome.stderr).not.toMatch(/canary|\n +at /)
     expect(outcome).toMatchObject({ status: exit, stdout: '' })
     const before = files
     files = await listing(sandbox.dir)
@@ -631,6 +798,14 @@ async function writeFixtures(): Promise<void> {
     'cut.key': `${key.slice(0, 200)}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n`,
     'half.pub': 'mine\n',
     'other.key': generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    'run.dockerfile': 'FROM scratch\nRUN make\n',
+    'unknown.dockerfile': 'FROM scratch\nFRMO scratch\n',
+    'no-from.dockerfile': 'COPY hello /\n',
+    'outside.dockerfile': 'FROM scratch\nCOPY ../cosign.key /\n',
+    'not-there.dockerfile': 'FROM scratch\nCOPY nowhere /\n',
+    'no-base.dockerfile': `FROM ${world.registry}/demo/missing\n`,
+    'scratch.dockerfile': 'FROM scratch\n',
+    'copy.dockerfile': 'FROM scratch\nCOPY hello /\n',
     'policy.json': '{"default":[{"type":"reject"}]}',
     'typo.json': '{"default":[{"type":"sigstoreSinged","keyPath":"kbs:///a/b/c"}]}',
     'good.toml': goodToml,
