@@ -12,7 +12,7 @@ export interface DaemonAccess {
  * Opens the way to the Docker daemon: the one named, that of `DOCKER_HOST`, or the local one. Plain TCP is spoken
  * where docker would: `DOCKER_HOST` without `DOCKER_TLS_VERIFY`.
  * @param name as `--src-daemon-host` has it.
- * @throws USAGE, UNSUPPORTED
+ * @throws INVALID_CONFIG, UNSUPPORTED
  */
 export function openDaemon(cli: Cli, name: string | undefined): DaemonAccess {
   const { environment } = cli
