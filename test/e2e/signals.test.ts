@@ -18,6 +18,8 @@ beforeAll(async () => {
   ;[sandbox, rogue] = await Promise.all([Sandbox.create(), startRogueServer()])
   await cosignetDoes(sandbox, ['key', 'generate'])
   await sandbox.write('app/big', randomBytes(16 * 1024 * 1024))
+  await sandbox.write('Dockerfile', 'FROM scratch\nCOPY big /\n')
+  await cosignetDoes(sandbox, ['image', 'build', '-q', '-f', 'Dockerfile', 'app', 'oci:layout'])
 })
 afterAll(async () => {
   await Promise.all([sandbox.dispose(), rogue.close()])
@@ -29,6 +31,18 @@ describe.each(SIGNALS)('%s', (signal) => {
     ['verifying', () => ['verify', '--key', 'cosign.pub', `${rogue.host}/silent/app`]],
     ['pushing', () => ['image', 'push', 'app', `${rogue.host}/silent/app:v1`]],
     ['pushing a blob', () => ['image', 'push', 'app', `${rogue.host}/takes-no-blob/app:v1`]],
+    ['copying from a registry', () => ['image', 'copy', `docker://${rogue.host}/silent/app`, 'oci:new']],
+    [
+      'copying to a registry',
+      () => ['image', 'copy', '-q', 'oci:layout', `docker://${rogue.host}/takes-no-blob/app`],
+    ],
+    ['inspecting', () => ['image', 'inspect', `docker://${rogue.host}/silent/app`]],
+    ['listing tags', () => ['image', 'list-tags', `docker://${rogue.host}/silent/app`]],
+    ['deleting', () => ['image', 'delete', '--yes', `docker://${rogue.host}/silent/app`]],
+    [
+      'building',
+      () => ['image', 'build', '-q', '-f', 'Dockerfile', 'app', `docker://${rogue.host}/takes-no-blob/app`],
+    ],
     ['attesting', () => ['kbs', 'get-resource', '--url', `http://${rogue.host}/silent`, '--path', 'a/b/c']],
   ]
 
