@@ -11,6 +11,9 @@ type BlobName = Pick<Descriptor, 'digest' | 'size'>
 /** Bytes of one read, and about what is gathered for one write. */
 const CHUNK_BYTES = 1024 * 1024
 
+/** What may wait for the disk while more of the blob comes: were it all, its end would wait for the disk alone. */
+const SYNC_BYTES = 16 * 1024 * 1024
+
 /** A part of a blob, in bytes. */
 export interface BlobRange {
   readonly offset: number
@@ -114,15 +117,30 @@ async function openBlob(path: string, size: number, what: string): Promise<FileH
 /** Gathers chunks as small as a socket gives them, and reads on while the system writes. */
 async function writeChunks(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   let writing: Promise<void> = Promise.resolve()
+  let syncing: Promise<void> | undefined
+  let unsyncable: { readonly error: unknown } | undefined
   let gathered: Uint8Array[] = []
   let bytes = 0
+  let unsynced = 0
   const flush = async (): Promise<void> => {
     await writing
     writing = writeAll(file, gathered)
     // Its failure is met by whoever awaits it next; until then it is nobody's.
     writing.catch(() => undefined)
+    unsynced += bytes
     gathered = []
     bytes = 0
+    if (unsynced < SYNC_BYTES || syncing !== undefined) return
+    unsynced = 0
+    syncing = file
+      .datasync()
+      .catch((error: unknown) => {
+        // The system tells it once, so the sync at the end would know nothing of it.
+        unsyncable = { error }
+      })
+      .finally(() => {
+        syncing = undefined
+      })
   }
   try {
     for await (const chunk of chunks) {
@@ -133,8 +151,10 @@ async function writeChunks(file: FileHandle, chunks: AsyncIterable<Uint8Array>):
     await flush()
   } finally {
     // The file must not be closed under a write.
+    await Promise.allSettled([writing, syncing])
     await writing
   }
+  if (unsyncable !== undefined) throw unsyncable.error
 }
 
 /** The system may write a part only, and tells why at the next try. */

@@ -11,8 +11,8 @@ import {
 import type { BlobRole, CopiedBlob, CopyEvent } from './events.ts'
 import { parallel } from './parallel.ts'
 
-/** Blobs that are on their way at once, as many as skopeo has. */
-const PARALLEL = 6
+/** Blobs that are on their way at once: more take memory, and end no sooner where the network is fast. */
+const PARALLEL = 4
 
 /** What was done with the blobs of a copy. */
 export interface BlobCounts {
