@@ -146,8 +146,8 @@ describe('errnoOf', () => {
 describe('makeFolder', () => {
   it('makes a folder and those above it, and takes what is there', async () => {
     const path = join(folder, 'a', 'b', 'c')
-    await makeFolder(path, 0o700)
-    await makeFolder(path)
+    expect(await makeFolder(path, 0o700)).toEqual([join(folder, 'a'), join(folder, 'a', 'b'), path])
+    expect(await makeFolder(path)).toEqual([])
     expect((await stat(join(folder, 'a'))).mode & 0o777).toBe(0o700)
     expect((await stat(path)).isDirectory()).toBe(true)
   })

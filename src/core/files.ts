@@ -82,23 +82,28 @@ export async function writeFileAtomically(
  * Makes a folder and those above it, if they are not there. Not by Node's own recursion, which never ends where the
  * system says of every new name that its parent is not there (`/proc`).
  * @param mode permission bits of the folders that are made. Default: 0o777, less the umask.
+ * @returns those that were not there, the outermost first.
  * @throws the error of the system
  */
-export async function makeFolder(path: string, mode = 0o777): Promise<void> {
-  if (await madeFolder(path, mode)) return
-  await makeFolder(dirname(path), mode)
-  if (!(await madeFolder(path, mode))) await mkdir(path, { mode })
+export async function makeFolder(path: string, mode = 0o777): Promise<readonly string[]> {
+  const made = await tryFolder(path, mode)
+  if (made !== undefined) return made
+  const above = await makeFolder(dirname(path), mode)
+  const last = await tryFolder(path, mode)
+  if (last !== undefined) return [...above, ...last]
+  await mkdir(path, { mode })
+  return [...above, path]
 }
 
-/** Whether the folder is there now; false if the one above it is not. */
-async function madeFolder(path: string, mode: number): Promise<boolean> {
+/** Makes one folder; undefined if the one above it is not there. */
+async function tryFolder(path: string, mode: number): Promise<readonly string[] | undefined> {
   try {
     await mkdir(path, { mode })
-    return true
+    return [path]
   } catch (error) {
     const errno = errnoOf(error)
-    if (errno === 'EEXIST' && (await stat(path)).isDirectory()) return true
-    if (errno === 'ENOENT' && dirname(path) !== path) return false
+    if (errno === 'EEXIST' && (await stat(path)).isDirectory()) return []
+    if (errno === 'ENOENT' && dirname(path) !== path) return undefined
     throw error
   }
 }
@@ -131,6 +136,7 @@ const FILE_REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'a part of its path is a file and not a folder',
   ENOSPC: 'there is no space left on the device',
   ENAMETOOLONG: 'its name is too long',
+  EPIPE: 'its reader has gone',
 }
 
 /**

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { syncDirectory } from '../core/index.ts'
-import { makeFolders } from './layout-folders.ts'
+import { basename, dirname, join, resolve } from 'node:path'
+import { makeFolder, syncDirectory } from '../core/index.ts'
 
 const INSIDE = /^\.cosignet-[0-9a-f]{12}\.tmp$/
 
@@ -64,7 +63,7 @@ export class StagedFolder {
   }
 
   async #makeBeside(): Promise<string> {
-    this.#newFolders = await makeFolders(dirname(this.#target))
+    this.#newFolders = await makeFolder(dirname(this.#target))
     await mkdir(this.#beside)
     return this.#beside
   }
@@ -76,6 +75,8 @@ export class StagedFolder {
   async #makeForReplacement(): Promise<string> {
     const inside = join(this.#target, `.cosignet-${this.#id}.tmp`)
     await mkdir(inside)
+    // The folder that somebody works in must not be moved from under him.
+    if (`${resolve()}/`.startsWith(`${this.#target}/`)) return inside
     try {
       await rename(inside, this.#beside)
     } catch {

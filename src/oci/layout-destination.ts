@@ -7,6 +7,7 @@ import {
   fileError,
   isCosignetError,
   LIMITS,
+  makeFolder,
   quote,
   syncDirectory,
   writeFileAtomically,
@@ -14,7 +15,6 @@ import {
 import { writeBlobFile } from './blob-files.ts'
 import { checkDigest, type Digest } from './digest.ts'
 import { folderFiles, type ImageFiles } from './layout-files.ts'
-import { makeFolders } from './layout-folders.ts'
 import { blobFile, checkLayoutVersion, layoutSource } from './layout-image.ts'
 import {
   extendLayoutIndex,
@@ -217,7 +217,7 @@ class LayoutDestination implements WritableLayout {
 
   async #makeFolder(path: string): Promise<void> {
     try {
-      for (const folder of await makeFolders(path)) this.#newFolders.add(folder)
+      for (const folder of await makeFolder(path)) this.#newFolders.add(folder)
     } catch (error) {
       throw fileError(error, `The folder ${quote(path)} cannot be made`)
     }

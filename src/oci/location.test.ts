@@ -52,6 +52,7 @@ describe('parseLocation', () => {
     ['busybox', 'Did you mean "docker://busybox"?'],
     ['docker:busybox', 'Did you mean "docker://busybox"?'],
     ['constructor:x', 'Did you mean "docker://constructor:x"?'],
+    ['https://me:secret@registry.example/app', undefined],
     ['dir:', undefined],
     ['oci::v1', undefined],
     ['oci:layout:../x', undefined],

@@ -1,5 +1,5 @@
 import { CosignetError, quote } from '../core/index.ts'
-import { parseReference, type Reference } from './reference.ts'
+import { parseReference, type Reference, withoutPassword } from './reference.ts'
 
 /** An image or a place for one, by transport and name (containers-transports(5)). */
 export type ImageLocation =
@@ -51,7 +51,11 @@ export function parseLocation(text: string): ImageLocation {
   const colon = text.indexOf(':')
   const transport = text.slice(0, Math.max(colon, 0))
   if (!Object.hasOwn(PARSERS, transport)) {
-    throw invalid(text, `it does not start with one of ${TRANSPORTS}`, `docker://${text}`)
+    throw invalid(
+      text,
+      `it does not start with one of ${TRANSPORTS}`,
+      text.includes('//') ? undefined : `docker://${text}`,
+    )
   }
   return PARSERS[transport as Transport](text.slice(colon + 1), text)
 }
@@ -112,7 +116,7 @@ function requirePath(path: string, text: string): string {
 function invalid(text: string, reason: string, meant?: string): CosignetError {
   return new CosignetError(
     'INVALID_REFERENCE',
-    `${quote(text)} does not name an image: ${reason}.`,
-    meant === undefined ? {} : { hint: `Did you mean ${quote(meant)}?` },
+    `${quote(withoutPassword(text))} does not name an image: ${reason}.`,
+    meant === undefined ? {} : { hint: `Did you mean ${quote(withoutPassword(meant))}?` },
   )
 }

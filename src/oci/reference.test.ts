@@ -81,3 +81,13 @@ describe('references', () => {
     expect(formatReference(withDigest(reference, reference.digest))).toBe(`ghcr.io/a/b@sha256:${HEX}`)
   })
 })
+
+describe('an address with a password', () => {
+  it.each([
+    ['me:secret@registry.example/app', '"…@registry.example/app"'],
+    ['//me:sec/ret@registry.example/app', '"//…@registry.example/app"'],
+  ])('is told without it: %s', (text, shown) => {
+    expect(() => parseReference(text)).toThrow(shown)
+    expect(() => parseReference(text)).not.toThrow(/sec/)
+  })
+})

@@ -86,5 +86,13 @@ function splitDomain(name: string): { registry: string; repository: string } {
 }
 
 function invalid(text: string, reason: string): CosignetError {
-  return new CosignetError('INVALID_REFERENCE', `${quote(text)} is not an image reference: ${reason}.`)
+  return new CosignetError(
+    'INVALID_REFERENCE',
+    `${quote(withoutPassword(text))} is not an image reference: ${reason}.`,
+  )
+}
+
+/** What may have been meant for the address of a host with user name and password, without these. */
+export function withoutPassword(text: string): string {
+  return text.replace(/^((?:[a-z-]+:)?(?:\/\/)?)[^/@]*:[^@]*@(?!sha(?:256|384|512):)/, '$1…@')
 }

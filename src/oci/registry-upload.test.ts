@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   answer,
+  change,
   cutRequest,
   type Fault,
   type FaultyRegistry,
@@ -84,6 +85,17 @@ describe('an upload that breaks', () => {
     const sessions = proxy.seen.filter(({ path }) => SESSION.test(path)).map(({ path }) => path.split('?')[0])
     expect(sessions[0]).toBe(sessions[1])
     expect(sessions[2]).not.toBe(sessions[0])
+  })
+
+  it('is not taken for there where something of another size is', async () => {
+    const { proxy, put, stored } = await bench()
+    proxy.on({
+      method: 'HEAD',
+      path: /\/blobs\//,
+      fault: change({ status: 200, headers: { 'content-length': '17' } }),
+    })
+    expect(await put()).toBe('written')
+    expect(await stored()).toBe(true)
   })
 
   it('is done where but the answer was lost', async () => {

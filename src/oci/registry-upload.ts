@@ -77,7 +77,9 @@ async function hasBlob(
     ...(attempts === undefined ? {} : { attempts }),
   })
   response.discard()
-  return response.status !== 404
+  // What is there under a wrong size is not the blob: a page of a proxy, say.
+  const length = response.headers['content-length']
+  return response.status !== 404 && (length === undefined || Number(length) === descriptor.size)
 }
 
 /** The place that a registry names for the bytes of an upload. */

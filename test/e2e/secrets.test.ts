@@ -106,6 +106,8 @@ describe('secrets', () => {
       [() => `image copy --dest-password ${WRONG} oci:copied-${format} ${at('new')}`, 2],
       [() => `image delete --yes --creds ${creds} ${at(`${format}-copy`)}`, 0],
       // Files of logins.
+      [() => `image digest docker://me:${WRONG}@registry.example/app`, 2],
+      [() => `verify --key ${format}.pub me:${WRONG}@registry.example/app`, 2],
       [() => `image digest --authfile identity.json ${at(format)}`, 3],
       [() => `image digest --authfile no-json.json ${at(format)}`, 2],
       [() => `image digest --authfile no-base64.json ${at(format)}`, 2],
