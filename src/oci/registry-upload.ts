@@ -1,6 +1,7 @@
 import { CosignetError, isCosignetError, LIMITS } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import type { Descriptor } from './manifest.ts'
+import { refuseHtml } from './registry-answers.ts'
 import { type Attempts, RETRIED_STATUSES } from './registry-attempts.ts'
 import type { RegistryTransport } from './registry-transport.ts'
 import type { BlobOutcome } from './store.ts'
@@ -77,9 +78,11 @@ async function hasBlob(
     ...(attempts === undefined ? {} : { attempts }),
   })
   response.discard()
-  // What is there under a wrong size is not the blob: a page of a proxy, say.
+  if (response.status === 404) return false
+  refuseHtml(response, `${transport.host}/${transport.repository}`)
+  // What is there under a wrong size is not the blob.
   const length = response.headers['content-length']
-  return response.status !== 404 && (length === undefined || Number(length) === descriptor.size)
+  return length === undefined || Number(length) === descriptor.size
 }
 
 /** The place that a registry names for the bytes of an upload. */
