@@ -75,3 +75,8 @@ export async function collectBytes(
   }
   return Buffer.concat(chunks, size)
 }
+
+/** Bytes as a stream of one chunk. */
+export async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes
+}

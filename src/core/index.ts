@@ -3,6 +3,7 @@
  * strict JSON, bytes, files written whole or not at all, and the clock. Nothing here knows of images or keys.
  */
 export {
+  chunksOf,
   collectBytes,
   constantTimeEqual,
   decodeBase64,

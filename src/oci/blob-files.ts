@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { CosignetError, errnoOf, fileError, makeFolder, syncDirectory } from '../core/index.ts'
+import { CosignetError, chunksOf, errnoOf, fileError, makeFolder, syncDirectory } from '../core/index.ts'
 import type { Descriptor } from './manifest.ts'
 import { verifiedStream } from './verified-stream.ts'
 
@@ -55,7 +55,7 @@ export async function writeBlobFile(
     await makeFolder(directory)
     const file = await open(temporary, 'wx', 0o644)
     try {
-      const chunks = content instanceof Uint8Array ? once(content) : content()
+      const chunks = content instanceof Uint8Array ? chunksOf(content) : content()
       await writeChunks(file, verifiedStream(chunks, descriptor, what))
       await file.sync()
     } finally {
@@ -178,8 +178,4 @@ function wholeOf({ size }: BlobName): BlobRange {
 
 function wrongSize(what: string, actual: number, size: number): CosignetError {
   return new CosignetError('DIGEST_MISMATCH', `${what} has ${actual} bytes instead of ${size}.`)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { CosignetError, collectBytes, encodeUtf8, errnoOf, fileError, LIMITS, quote } from '../core/index.ts'
+import {
+  CosignetError,
+  chunksOf,
+  collectBytes,
+  encodeUtf8,
+  errnoOf,
+  fileError,
+  LIMITS,
+  quote,
+} from '../core/index.ts'
 import { checkDigest, type Digest, digestParts, parseDigest } from './digest.ts'
 import { readDiffIds } from './docker-archive.ts'
 import { encodeDockerManifest, MANIFEST_JSON } from './docker-archive-manifest.ts'
@@ -83,7 +92,7 @@ export class DockerArchiveDestination implements StagedDestination {
     if (this.#configs.has(digest) || this.#diffIds.has(digest)) return 'present'
     const what = `The blob ${digest} for ${this.name}`
     const open = (): AsyncIterable<Uint8Array> =>
-      verifiedStream(content instanceof Uint8Array ? once(content) : content(), descriptor, what)
+      verifiedStream(content instanceof Uint8Array ? chunksOf(content) : content(), descriptor, what)
     if (CONFIG_TYPES.includes(mediaType)) {
       this.#configs.set(digest, await collectBytes(open(), LIMITS.configBytes, what))
     } else {
@@ -231,8 +240,4 @@ async function* digested(
   } finally {
     remote?.close()
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
 import {
   CosignetError,
+  chunksOf,
   collectBytes,
   encodeUtf8,
   isCosignetError,
@@ -106,7 +107,7 @@ export async function openImage(
     getBlob: (descriptor) => {
       const { digest } = descriptor
       const what = `The blob ${digest} of ${name}`
-      const open = digest === config.digest ? () => once(configBytes) : blobs.get(digest)?.open
+      const open = digest === config.digest ? () => chunksOf(configBytes) : blobs.get(digest)?.open
       const chunks = async (): Promise<AsyncIterable<Uint8Array>> => {
         if (open !== undefined) return open()
         throw new CosignetError('NOT_FOUND', `${what} is not there.`)
@@ -234,8 +235,4 @@ function memberOf(member: string, name: string): string {
 function nameOf(path: string, { reference, index }: DockerArchiveSelection): string {
   if (reference !== undefined) return `docker-archive:${path}:${formatReference(reference)}`
   return index === undefined ? `docker-archive:${path}` : `docker-archive:${path}:@${index}`
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

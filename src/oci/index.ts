@@ -91,4 +91,5 @@ export type {
   ImageSource,
   StagedDestination,
 } from './store.ts'
+export { ZstdFrameReader } from './tar-zstd-frames.ts'
 export { verifiedStream, watchedStream } from './verified-stream.ts'

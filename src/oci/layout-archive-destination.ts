@@ -1,4 +1,4 @@
-import { fileError } from '../core/index.ts'
+import { chunksOf, fileError } from '../core/index.ts'
 import type { Digest } from './digest.ts'
 import { indexAddition, LAYOUT_FILE, LAYOUT_RULES } from './layout-destination.ts'
 import { blobFile } from './layout-image.ts'
@@ -80,7 +80,7 @@ class LayoutArchiveDestination implements StagedDestination {
     content: Uint8Array | (() => AsyncIterable<Uint8Array>),
   ): Promise<void> {
     const { digest, size } = descriptor
-    const chunks = content instanceof Uint8Array ? once(content) : content()
+    const chunks = content instanceof Uint8Array ? chunksOf(content) : content()
     // A blob that is not to be had must not have got its place in the archive.
     const begun = await begin(verifiedStream(chunks, descriptor, `The blob ${digest} of ${this.name}`)).catch(
       (error: unknown) => {
@@ -118,8 +118,4 @@ async function begin(chunks: AsyncIterable<Uint8Array>): Promise<AsyncIterable<U
       }
     },
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

@@ -1,4 +1,4 @@
-import { CosignetError, isCosignetError, LIMITS } from '../core/index.ts'
+import { CosignetError, chunksOf, isCosignetError, LIMITS } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import type { Descriptor } from './manifest.ts'
 import { refuseHtml } from './registry-answers.ts'
@@ -193,7 +193,7 @@ function openWatched({ descriptor, content, what }: BlobUpload): {
   readonly failed: () => boolean
 } {
   const title = `The ${what.slice('the '.length)}`
-  const openContent = content instanceof Uint8Array ? () => once(content) : content
+  const openContent = content instanceof Uint8Array ? () => chunksOf(content) : content
   let failed = false
   const open = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     try {
@@ -204,8 +204,4 @@ function openWatched({ descriptor, content, what }: BlobUpload): {
     }
   }
   return { open, failed: () => failed }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

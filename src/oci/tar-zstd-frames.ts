@@ -12,7 +12,7 @@ const SKIPPABLE_MAGIC = 0x184d2a50
 export async function* zstdFrames(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let frame = new FrameReader()
+  let frame = new ZstdFrameReader()
   /** What came of a frame before its kind was known. */
   let held: Uint8Array[] = []
   for await (const chunk of chunks) {
@@ -24,14 +24,14 @@ export async function* zstdFrames(
         if (frame.kind === 'data') yield* held
         held = []
       }
-      if (frame.isOver) frame = new FrameReader()
+      if (frame.isOver) frame = new ZstdFrameReader()
     }
   }
   yield* held
 }
 
-/** Finds the end of a frame. What is no frame has no end: the decoder says what is wrong with it. */
-class FrameReader {
+/** Finds the end of a zstd frame. What is no frame has no end: the decoder says what is wrong with it. */
+export class ZstdFrameReader {
   #part: Part = 'magic'
   /** Bytes of the part that are still to come. */
   #left = 4

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncDirectory } from '../core/index.ts'
+import { makeFolder, syncDirectory } from '../core/index.ts'
 import type { UploadSink } from './upload-sessions.ts'
 
 /** A file that is being written and gets its name when it is whole. */
@@ -65,9 +65,6 @@ export function makeDirectory(path: string): Promise<void> {
 }
 
 async function makeAndSync(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
-  for (let made = path; made.length >= first.length; made = dirname(made)) {
-    await syncDirectory(dirname(made))
-  }
+  const made = await makeFolder(path, 0o700)
+  for (const folder of made.toReversed()) await syncDirectory(dirname(folder))
 }

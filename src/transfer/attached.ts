@@ -14,6 +14,18 @@ export interface Attached {
   readonly manifests: readonly Manifest[]
 }
 
+/** Names something that refers to an image. */
+export interface AttachedName {
+  readonly subject: Digest
+  readonly digest: Digest
+  readonly tag?: string
+}
+
+/** The name of something that refers to an image. */
+export function attachedName({ subject, manifest, tag }: Attached): AttachedName {
+  return { subject, digest: manifest.digest, ...(tag === undefined ? {} : { tag }) }
+}
+
 /** What cosign hangs beside an image, by the end of its tag (cosign, pkg/oci/remote/remote.go). */
 const TAG_SUFFIXES = ['sig', 'att', 'sbom'] as const
 

@@ -1,7 +1,7 @@
 import { CosignetError, LIMITS } from '../core/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Platform } from '../oci/index.ts'
 import type { Verdict } from '../policy/index.ts'
-import { type Attached, findAttached } from './attached.ts'
+import { type Attached, type AttachedName, attachedName, findAttached } from './attached.ts'
 import { type CompressedLayers, compressLayers } from './compress-layers.ts'
 import { convertImage } from './convert-image.ts'
 import type { ImageFormat } from './convert-manifest.ts'
@@ -66,12 +66,6 @@ export interface CopiedImage {
   readonly attached: readonly AttachedName[]
   /** What refers to the index out of which one image was copied, and so stayed behind. */
   readonly left: readonly AttachedName[]
-}
-
-export interface AttachedName {
-  readonly subject: Digest
-  readonly digest: Digest
-  readonly tag?: string
 }
 
 /** The policy says no: nothing was touched. */
@@ -195,8 +189,8 @@ async function copyTo(
       digest: root.digest,
       manifests: converted.map(({ digest }) => digest),
       blobs,
-      attached: found.attached.map(nameOf),
-      left: found.left.map(nameOf),
+      attached: found.attached.map(attachedName),
+      left: found.left.map(attachedName),
     }
   } finally {
     await compressed?.close()
@@ -264,8 +258,4 @@ function otherDigest({ destination, digest }: CopyTarget, root: Manifest): Cosig
     'DIGEST_MISMATCH',
     `${destination.name}@${digest} cannot be written: the image has the digest ${root.digest}.`,
   )
-}
-
-function nameOf({ subject, manifest, tag }: Attached): AttachedName {
-  return { subject, digest: manifest.digest, ...(tag === undefined ? {} : { tag }) }
 }

@@ -3,11 +3,10 @@
  * attestations, SBOMs. The policy is asked first and the name moves last.
  */
 
-export { type Attached, findAttached } from './attached.ts'
+export { type Attached, type AttachedName, attachedName, findAttached } from './attached.ts'
 export type { ImageFormat } from './convert-manifest.ts'
 export type { BlobCounts } from './copy-blobs.ts'
 export {
-  type AttachedName,
   type CopiedImage,
   type CopyOptions,
   type CopyTarget,

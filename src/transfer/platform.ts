@@ -26,7 +26,7 @@ export function chooseInstance(index: IndexManifest, wanted: Platform, what: str
   if (best !== undefined) return best.entry
   const there = index.manifests.flatMap(({ platform }) => (platform ? [formatPlatform(platform)] : []))
   throw new CosignetError('NOT_FOUND', `${what} has no image for ${formatPlatform(wanted)}.`, {
-    hint: `It has ${[...new Set(there)].join(', ') || 'none'}; choose with --override-os, --override-arch and --override-variant, or copy --all.`,
+    hint: `It has ${[...new Set(there)].join(', ') || 'none'}; name one of them, or take all.`,
   })
 }
 

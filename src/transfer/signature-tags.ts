@@ -1,4 +1,4 @@
-import { isCosignetError } from '../core/index.ts'
+import { chunksOf, isCosignetError } from '../core/index.ts'
 import { type Digest, type ImageSource, parseDigest } from '../oci/index.ts'
 import {
   type DetachedSignatures,
@@ -48,7 +48,7 @@ export function withSignatureTags(source: ImageSource): SignedSource {
     getBlob: (descriptor, signal) => {
       for (const { blobs } of images.values()) {
         const bytes = blobs.get(descriptor.digest)
-        if (bytes !== undefined) return once(bytes)
+        if (bytes !== undefined) return chunksOf(bytes)
       }
       return source.getBlob(descriptor, signal)
     },
@@ -72,8 +72,4 @@ async function readFiles(
 function subjectOfTag(tag: string): Digest | undefined {
   const match = /^(sha256)-([0-9a-f]{64})\.sig$/.exec(tag)
   return match === null ? undefined : parseDigest(`${match[1]}:${match[2]}`)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }

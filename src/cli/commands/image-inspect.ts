@@ -7,7 +7,7 @@ import {
   type Manifest,
   MEDIA_TYPES,
 } from '../../oci/index.ts'
-import { type AttachedName, chooseInstance, findAttached } from '../../transfer/index.ts'
+import { type AttachedName, attachedName, chooseInstance, findAttached } from '../../transfer/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, switchFlag } from '../flags.ts'
@@ -131,12 +131,7 @@ async function attachedTo(
   chosen: Manifest | undefined,
 ): Promise<readonly AttachedName[]> {
   const digests = [...new Set([root.digest, ...(chosen === undefined ? [] : [chosen.digest])])]
-  const found = await findAttached(source, digests, cli.signal)
-  return found.map(({ subject, manifest, tag }) => ({
-    subject,
-    digest: manifest.digest,
-    ...(tag === undefined ? {} : { tag }),
-  }))
+  return (await findAttached(source, digests, cli.signal)).map(attachedName)
 }
 
 interface DescribedPlatform {

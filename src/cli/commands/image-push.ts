@@ -3,8 +3,7 @@ import { CosignetError, quote } from '../../core/index.ts'
 import {
   buildImage,
   formatReference,
-  type ImageSource,
-  openLayout,
+  parseLocation,
   parsePlatform,
   parseReference,
   repositoryName,
@@ -14,7 +13,7 @@ import { asJson } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { openDaemon } from '../daemon-access.ts'
 import { optionalText, parseText, twoTexts } from '../flags.ts'
-import { openTarget } from '../image-access.ts'
+import { type OpenedImage, openImage, openTarget, type PlaceAccess } from '../image-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 
 interface Flags extends RegistryFlags {
@@ -56,20 +55,22 @@ export const command = defineCommand<Flags, [string, string]>({
         `${quote(destination)} names a digest; push to a tag, the digest follows from the image.`,
       )
     }
-    const { source, root, close } = await openSource(sourceName, flags, cli.signal)
     const location = { transport: 'docker', reference } as const
-    const pushed = await withRegistries(cli, flags, (open) =>
-      copyImage({
+    const pushed = await withRegistries(cli, flags, async (open, openRegistrySource) => {
+      const access = { open, openSource: openRegistrySource, openDaemon: () => openDaemon(cli, undefined) }
+      const { source, from, close } = await openSource(sourceName, flags, access, cli.signal)
+      const copying = copyImage({
         source,
-        from: root,
-        openTarget: () => openTarget(location, { open, openDaemon: () => openDaemon(cli, undefined) }),
+        from,
+        openTarget: () => openTarget(location, access),
         select: 'all',
         attached: true,
         preserveDigests: true,
         temporaryFolder: tmpdir(),
         signal: cli.signal,
-      }),
-    ).finally(close)
+      })
+      return await copying.finally(close)
+    })
     if (pushed.outcome === 'denied') throw new CosignetError('INTERNAL', 'There was no policy to deny it.')
     const { digest, manifests } = pushed
     return {
@@ -84,23 +85,19 @@ export const command = defineCommand<Flags, [string, string]>({
   },
 })
 
-interface OpenSource {
-  readonly source: ImageSource
-  readonly root: string
-  close(): Promise<void>
-}
-
-async function openSource(name: string, flags: Flags, signal: AbortSignal): Promise<OpenSource> {
+async function openSource(
+  name: string,
+  flags: Flags,
+  access: PlaceAccess,
+  signal: AbortSignal,
+): Promise<OpenedImage> {
   if (name.startsWith('oci:')) {
     if ((flags.platform ?? flags.entrypoint) !== undefined) {
       throw new CosignetError('USAGE', 'A layout has its platforms and entry points already.', {
         hint: '--platform and --entrypoint are for a folder that becomes an image.',
       })
     }
-    // As skopeo reads it: the path ends at the first colon.
-    const [path = '', ...ref] = name.slice('oci:'.length).split(':')
-    const layout = await openLayout(path, ref.length === 0 ? undefined : ref.join(':'))
-    return { source: layout, root: layout.root.digest, close: async () => undefined }
+    return await openImage(parseLocation(name), access)
   }
   const image = await buildImage(name, {
     platforms: (flags.platform ?? 'linux/amd64').split(',').map(parsePlatform),
@@ -108,5 +105,5 @@ async function openSource(name: string, flags: Flags, signal: AbortSignal): Prom
     signal,
     ...(flags.entrypoint === undefined ? {} : { entrypoint: flags.entrypoint }),
   })
-  return { source: image, root: image.root.digest, close: () => image.close() }
+  return { source: image, from: image.root.digest, close: () => image.close() }
 }
