@@ -18,6 +18,7 @@ export { type Attachments, readAttachments, type UntrustedAttachment } from './r
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
 export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'
+export type { SignatureStore } from './signature-store.ts'
 export {
   type AttachmentFailure,
   type AttachmentRules,
