@@ -59,6 +59,8 @@ export const LIMITS = {
   certificatesBytes: 4 * MiB,
   /** Key file, public or private. */
   keyBytes: 64 * KiB,
+  /** A file with a password in its first line. */
+  passwordFileBytes: 64 * KiB,
   /** Init data, unpacked. */
   initdataBytes: 4 * MiB,
   /** A Kubernetes manifest file. */
