@@ -12,7 +12,12 @@
 set -eu
 
 debian_peers='cosign3 cosign2 skopeo crane oras umoci podman docker-registry gpg openssl'
-go_peers='olareg oci-conformance'
+# What Go builds: name, module, version and the folder of the program in it. A row that is new is built alone.
+go_peers='
+olareg github.com/olareg/olareg v0.1.2 cmd/olareg
+oci-conformance github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111
+cosign22 github.com/sigstore/cosign/v2 v2.2.4 cmd/cosign
+'
 rootfs_architectures='amd64 arm64'
 # Small, with all that is hard to pack: programs that set user or group IDs, hard links, links to folders and beyond the
 # root, names beyond ASCII.
@@ -21,28 +26,29 @@ perl-base sed tar tzdata util-linux'
 cache=${COSIGNET_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/cosignet/peers}
 case $cache in /*) ;; *) cache=$PWD/$cache ;; esac
 # What was installed from where: the first line is the recipe. Each is written last: without it, or with that of another
-# version of this script, everything is done again.
+# version of this script, everything is done again. What Go builds has one each, in whose recipe its own row is.
 debian_stamp=$cache/debian.txt
-go_stamp=$cache/go.txt
-recipe="recipe $(cksum <"$0" | cut -d' ' -f1)"
+go_stamps=$cache/go
+recipe="recipe $(sed "/^go_peers=/,/^'/d" "$0" | cksum | cut -d' ' -f1)"
 mark=$cache/.cosignet-peers
 
 main() {
   missing=
-  if ! is_current "$debian_stamp"; then
+  if ! is_current "$debian_stamp" "$recipe"; then
     if repository=$(debian_repository); then install_from_debian; else look_for $debian_peers; fi
   fi
-  if ! is_current "$go_stamp"; then
-    if command -v go >/dev/null; then install_with_go; else look_for $go_peers; fi
-  fi
-  for stamp in "$debian_stamp" "$go_stamp"; do
-    ! is_current "$stamp" || tail -n +2 "$stamp"
-  done
+  ! is_current "$debian_stamp" "$recipe" || tail -n +2 "$debian_stamp"
+  while read -r name module version folder; do
+    [ -z "$name" ] || install_with_go "$name" "$module" "$version" "$folder"
+  done <<EOF
+$go_peers
+EOF
   [ -z "$missing" ] || by_hand $missing
 }
 
+# is_current STAMP RECIPE
 is_current() {
-  [ -f "$1" ] && [ "$(head -n 1 "$1")" = "$recipe" ]
+  [ -f "$1" ] && [ "$(head -n 1 "$1")" = "$2" ]
 }
 
 install_from_debian() {
@@ -64,14 +70,18 @@ install_from_debian() {
   mv "$debian_stamp.new" "$debian_stamp"
 }
 
+# install_with_go NAME MODULE VERSION FOLDER, where it is not there yet.
 install_with_go() {
-  mkdir -p "$cache/bin"
-  {
-    echo "$recipe"
-    build olareg github.com/olareg/olareg v0.1.2 cmd/olareg
-    build oci-conformance github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111
-  } >"$go_stamp.new"
-  mv "$go_stamp.new" "$go_stamp"
+  go_stamp=$go_stamps/$1.txt
+  go_recipe="$recipe $*"
+  if ! is_current "$go_stamp" "$go_recipe"; then
+    command -v go >/dev/null || { look_for "$1"; return; }
+    mkdir -p "$cache/bin" "$go_stamps"
+    build "$@"
+    printf '%s\n%-16s %s (built by Go)\n' "$go_recipe" "$1" "$3" >"$go_stamp.new"
+    mv "$go_stamp.new" "$go_stamp"
+  fi
+  tail -n +2 "$go_stamp"
 }
 
 # The URI of the Debian archive, as apt itself reads its sources (one-line and deb822): the one that serves "main" of
@@ -127,7 +137,7 @@ claim_cache() {
     exit 1
   fi
   : >"$mark"
-  rm -rf "$debian_stamp" "$go_stamp" "$cache/bin" "$cache/sid" "$cache/trixie" "$cache/rootfs"
+  rm -rf "$debian_stamp" "$go_stamps" "$cache/bin" "$cache/sid" "$cache/trixie" "$cache/rootfs"
 }
 
 # fetch SUITE PACKAGE...: unpacks programs and all that they depend on into $cache/SUITE, for this machine.
@@ -218,10 +228,10 @@ wrap_podman() {
 }
 
 # build NAME MODULE VERSION [FOLDER]: <cache>/bin/NAME is the program in that folder of the module, with the dependencies
-# that the module itself names, checked by Go against its checksum database. Prints the line for the stamp.
+# that the module itself names, checked by Go against its checksum database.
 build() {
-  name=$1 module=$2 version=$3 folder=${4-}
-  work=$cache/go
+  name=$1 module=$2 version=$3 folder=$4
+  work=$go_stamps/build
   rm -rf "$work"
   mkdir -p "$work"
   (
@@ -230,13 +240,12 @@ build() {
     go mod init peers &&
       go mod edit -require="$module@$version" &&
       go build -mod=mod -trimpath -ldflags='-s -w' -o "$cache/bin/$name" "$module${folder:+/$folder}"
-  ) >"$cache/output.txt" 2>&1 || {
+  ) </dev/null >"$cache/output.txt" 2>&1 || {
     echo "install-peers: $(go version) could not build $name:" >&2
     cat "$cache/output.txt" >&2
     exit 1
   }
   rm -rf "$work" "$cache/output.txt"
-  printf '%-16s %s (built by Go)\n' "$name" "$version"
 }
 
 # The system's own program, where there is one.

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 export type PeerName =
   | 'cosign3'
   | 'cosign2'
+  | 'cosign22'
   | 'skopeo'
   | 'crane'
   | 'oras'
