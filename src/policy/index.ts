@@ -17,6 +17,14 @@ export {
   type ResourceProvider,
 } from './resources.ts'
 export { findScope, type ScopeMatch, scopesOf } from './scopes.ts'
+export type {
+  SeenSignature,
+  SignatureClaims,
+  SignatureFault,
+  SignatureKind,
+  SignatureTime,
+  Signer,
+} from './seen-signature.ts'
 export {
   type AllowedVerdict,
   type Denial,

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/index.ts'
+import type { SeenSignature } from './seen-signature.ts'
 
 /** Whose rules a verdict follows. */
 export type ProfileName = 'guest' | 'cosign'
@@ -20,6 +21,9 @@ export type DenialCode =
   | 'wrong-key'
   | 'payload-changed'
   | 'identity-mismatch'
+  | 'annotation-mismatch'
+  | 'not-logged'
+  | 'too-few-signers'
   | 'image-missing'
   | 'image-invalid'
   | 'platform-missing'
@@ -81,6 +85,8 @@ interface VerdictBase {
   readonly profile: ProfileName
   readonly image: JudgedImage
   readonly trace: readonly TraceStep[]
+  /** Every signature that was looked at, where keys are asked for and no policy. */
+  readonly signatures?: readonly SeenSignature[]
 }
 
 export interface AllowedVerdict extends VerdictBase {
@@ -109,8 +115,10 @@ export function toVerdict(
   image: JudgedImage,
   trace: readonly TraceStep[],
   denial: Denial | undefined,
+  signatures?: readonly SeenSignature[],
 ): Verdict {
-  const base = { apiVersion: 'cosignet/v1', kind: 'Verdict', profile, image } as const
+  const seen = signatures === undefined ? {} : { signatures }
+  const base = { apiVersion: 'cosignet/v1', kind: 'Verdict', profile, image, ...seen } as const
   if (denial === undefined) {
     const decision: TraceStep = { step: 'decision', outcome: 'ok', message: 'The image is allowed.' }
     return { ...base, outcome: 'allowed', trace: [...trace, decision] }
