@@ -5,6 +5,8 @@
  */
 export { listBundleReferrers } from './bundle-referrers.ts'
 export { COSIGN, signatureTag } from './cosign-format.ts'
+export { openDirectorySignatures } from './directory-signatures.ts'
+export { type LookasideOptions, openLookaside } from './lookaside.ts'
 export { mergeSignatures } from './merge-signatures.ts'
 export {
   cosignRepositoryName,
@@ -14,7 +16,23 @@ export {
   type UntrustedOptional,
   type UntrustedPayload,
 } from './payload.ts'
-export { type Attachments, readAttachments, type UntrustedAttachment } from './read-attachments.ts'
+export {
+  type Attachments,
+  readAttachments,
+  readEachAttachment,
+  readTagged,
+  type UnreadableAttachment,
+  type UntrustedAttachment,
+} from './read-attachments.ts'
+export {
+  lookasideOf,
+  NO_REGISTRIES_D,
+  parseRegistriesD,
+  type RegistriesD,
+  type RegistriesDFile,
+  type SignatureSection,
+  usesSigstoreAttachments,
+} from './registries-d.ts'
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
 export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'

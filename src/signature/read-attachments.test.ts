@@ -8,7 +8,7 @@ import {
 import { MemoryImageStore, type MemoryStoreFaults } from '../../test/fixtures/memory-image-store.ts'
 import { CosignetError } from '../core/index.ts'
 import { type Descriptor, digestOf, MEDIA_TYPES } from '../oci/index.ts'
-import { listBundleReferrers, readAttachments, signatureTag } from './index.ts'
+import { listBundleReferrers, readAttachments, readEachAttachment, signatureTag } from './index.ts'
 
 const TYPE = 'application/vnd.dev.cosign.simplesigning.v1+json'
 
@@ -107,6 +107,35 @@ describe('readAttachments', () => {
   ])('refuses %s', async (_, manifest, code) => {
     const store = storeOf(manifest, ['abcdef'])
     await expect(readAttachments(store, SIGNED_DIGEST)).rejects.toMatchObject({ code })
+  })
+})
+
+describe('readEachAttachment', () => {
+  const each = async (manifest: string, payloads: readonly string[], faults?: MemoryStoreFaults) => {
+    const store = storeOf(manifest, payloads, faults)
+    const found = await readEachAttachment(store, await store.getManifest(signatureTag(SIGNED_DIGEST)))
+    return found.map((one) => ('failure' in one ? one.failure.code : String(one.payload)))
+  }
+
+  it.each([
+    ['is missing', layerOf('b'), 'NOT_FOUND'],
+    ['is too large', layerOf('b', { size: 1024 * 1024 + 1 }), 'TOO_LARGE'],
+    ['is longer than it is said to be', layerOf('long', { size: 2 }), 'TOO_LARGE'],
+    ['is said to be of another size than the same one beside it', layerOf('good', { size: 2 }), 'TOO_LARGE'],
+  ])('reads the others where one %s', async (_, bad, code) => {
+    const payloads = ['good', 'long']
+    expect(await each(manifestOf([layerOf('good'), bad]), payloads)).toEqual(['good', code])
+    expect(await each(manifestOf([bad, layerOf('good')]), payloads)).toEqual([code, 'good'])
+  })
+
+  it('throws where the source cannot be reached, and beyond the size of all together', async () => {
+    const beforeGetBlob = () => {
+      throw new CosignetError('UNAVAILABLE', 'It does not answer.')
+    }
+    const one = each(manifestOf([layerOf('good')]), ['good'], { beforeGetBlob })
+    await expect(one).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    const many = Array.from({ length: 17 }, (_, i) => layerOf(`a${i}`, { size: 1024 * 1024 }))
+    await expect(each(manifestOf(many), [])).rejects.toMatchObject({ code: 'TOO_LARGE' })
   })
 })
 

@@ -23,7 +23,16 @@ export interface UntrustedAttachment {
   readonly bundle?: string
 }
 
+/** A layer of a signature image whose payload cannot be had, and why. */
+export interface UnreadableAttachment {
+  readonly descriptor: Descriptor
+  readonly failure: CosignetError
+}
+
 const PARALLEL_BLOBS = 6
+
+/** What is wrong with one blob, whoever asks for it; anything else may be different the next time. */
+const BLOB_FAULTS = ['NOT_FOUND', 'DIGEST_MISMATCH', 'TOO_LARGE'] as const
 
 /**
  * Reads the signatures that cosign attached to an image, each payload once. Counts and sizes are bounded before
@@ -52,12 +61,33 @@ export async function readAttachmentsOf(
   manifest: Manifest,
   signal?: AbortSignal,
 ): Promise<readonly UntrustedAttachment[]> {
+  const found = await readEachAttachment(source, manifest, signal)
+  return found.map((one) => {
+    if ('failure' in one) throw one.failure
+    return one
+  })
+}
+
+/**
+ * Reads the signatures of a signature image, each for itself: one whose payload is missing, too large or not what its
+ * digest says spoils no other.
+ * @throws INVALID_SIGNATURE if the manifest is an index; TOO_LARGE beyond the number of signatures and the size of all
+ * of them together; and all that `source` throws because it cannot be reached.
+ */
+export async function readEachAttachment(
+  source: ImageSource,
+  manifest: Manifest,
+  signal?: AbortSignal,
+): Promise<readonly (UntrustedAttachment | UnreadableAttachment)[]> {
   const layers = signatureLayers(manifest, source.name)
   const payloads = await fetchPayloads(source, layers, signal)
-  return layers.flatMap((descriptor) => {
-    const payload = payloads.get(descriptor.digest)
-    return payload === undefined ? [] : [toAttachment(descriptor, payload)]
-  })
+  const found: (UntrustedAttachment | UnreadableAttachment)[] = []
+  for (const descriptor of layers) {
+    const payload = payloads.get(blobOf(descriptor))
+    if (payload instanceof CosignetError) found.push({ descriptor, failure: payload })
+    else if (payload !== undefined) found.push(toAttachment(descriptor, payload))
+  }
+  return found
 }
 
 /** Reads the manifest at a tag; undefined if there is none. */
@@ -97,27 +127,36 @@ async function fetchPayloads(
   source: ImageSource,
   layers: readonly Descriptor[],
   signal: AbortSignal | undefined,
-): Promise<ReadonlyMap<Digest, Uint8Array>> {
-  const distinct = new Map(layers.map((layer) => [layer.digest, layer]))
+): Promise<ReadonlyMap<string, Uint8Array | CosignetError>> {
+  const payloads = new Map<string, Uint8Array | CosignetError>()
+  const distinct = new Map(layers.map((layer) => [blobOf(layer), layer]))
   let total = 0
-  for (const { size, digest } of distinct.values()) {
-    total += size
-    if (size > LIMITS.payloadBytes || total > LIMITS.payloadsBytes) {
-      throw new CosignetError(
-        'TOO_LARGE',
-        `The signature payload ${digest} in ${source.name} exceeds the limit: ${LIMITS.payloadBytes} bytes each, ` +
-          `${LIMITS.payloadsBytes} bytes together.`,
-      )
+  for (const [blob, { size, digest }] of distinct) {
+    const excess = new CosignetError(
+      'TOO_LARGE',
+      `The signature payload ${digest} in ${source.name} exceeds the limit: ${LIMITS.payloadBytes} bytes each, ` +
+        `${LIMITS.payloadsBytes} bytes together.`,
+    )
+    if (size > LIMITS.payloadBytes) {
+      payloads.set(blob, excess)
+      distinct.delete(blob)
+    } else {
+      total += size
+      if (total > LIMITS.payloadsBytes) throw excess
     }
   }
-  const payloads = new Map<Digest, Uint8Array>()
   const failed = new AbortController()
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
-  const queue = distinct.values()
+  const queue = distinct.entries()
   const work = async (): Promise<void> => {
-    for (const layer of queue) {
+    for (const [blob, layer] of queue) {
       const what = `The signature payload ${layer.digest}`
-      payloads.set(layer.digest, await collectBytes(source.getBlob(layer, either), layer.size, what))
+      try {
+        payloads.set(blob, await collectBytes(source.getBlob(layer, either), layer.size, what))
+      } catch (error) {
+        if (!isCosignetError(error, ...BLOB_FAULTS)) throw error
+        payloads.set(blob, error)
+      }
     }
   }
   try {
@@ -127,6 +166,11 @@ async function fetchPayloads(
     failed.abort()
   }
   return payloads
+}
+
+/** What is read once. With the size: a descriptor that lies about it must not spoil another of the same payload. */
+function blobOf({ digest, size }: Descriptor): string {
+  return `${digest} ${size}`
 }
 
 function toAttachment(descriptor: Descriptor, payload: Uint8Array): UntrustedAttachment {
