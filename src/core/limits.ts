@@ -17,6 +17,8 @@ export const LIMITS = {
   payloadsBytes: 16 * MiB,
   /** Signatures on one image that are read; cosign writes at most 1000 layers. */
   signatures: 1000,
+  /** Signatures beside one manifest in a lookaside store; containers/image gives up at the 128th. */
+  lookasideSignatures: 127,
   /** Layers in one image that are read. */
   layers: 1000,
   /** Manifests in one index that are read. */
@@ -55,14 +57,28 @@ export const LIMITS = {
   policyBytes: 4 * MiB,
   /** A registries.conf. */
   registriesConfBytes: 1 * MiB,
+  /** A file of a registries.d. */
+  registriesDBytes: 1 * MiB,
   /** A file of certificates of authorities; a system's whole store has some 250 KiB. */
   certificatesBytes: 4 * MiB,
   /** Key file, public or private. */
   keyBytes: 64 * KiB,
+  /** A file of OpenPGP public keys, with what others have certified of them. */
+  keyringBytes: 1 * MiB,
+  /** Packets in one OpenPGP file or message. */
+  openPgpPackets: 10_000,
+  /** Iterations of PBKDF2 that open one key file; some ten seconds. */
+  pbkdf2Iterations: 10_000_000,
+  /** Memory that scrypt may take to open one key file; cosign's own keys take 64 MiB, or 128 at most. */
+  scryptBytes: 128 * MiB,
+  /** The factor by which scrypt may take longer than that memory does. */
+  scryptParallelism: 16,
   /** A file with a password in its first line. */
   passwordFileBytes: 64 * KiB,
   /** Init data, unpacked. */
   initdataBytes: 4 * MiB,
+  /** A kubeconfig; those of many clusters have some 100 KiB. */
+  kubeconfigBytes: 4 * MiB,
   /** A Kubernetes manifest file. */
   workloadBytes: 16 * MiB,
   /** Aliases that a YAML file may expand to (against the "billion laughs"). */

@@ -36,6 +36,7 @@ export {
 } from './digest.ts'
 export { type DirectoryImage, openDirectory } from './directory.ts'
 export { createDirectory, type DirectoryDestination } from './directory-destination.ts'
+export { signatureFileOf } from './directory-names.ts'
 export { type DockerArchiveImage, openDockerArchive } from './docker-archive.ts'
 export { createDockerArchive, type DockerArchiveOptions } from './docker-archive-destination.ts'
 export type { DockerArchiveSelection } from './docker-archive-manifest.ts'
@@ -83,6 +84,7 @@ export {
 } from './registries-conf.ts'
 export { type RegistriesConfOptions, readRegistriesConf } from './registries-conf-files.ts'
 export { type ManifestHead, openRegistry, RegistryClient } from './registry-client.ts'
+export type { RegistrySignatures } from './registry-signatures.ts'
 export type { RegistryOptions } from './registry-transport.ts'
 export type {
   BlobOutcome,

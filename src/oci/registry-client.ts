@@ -1,5 +1,5 @@
 import { CosignetError, isCosignetError, LIMITS, quote } from '../core/index.ts'
-import type { HttpResponse } from '../net/index.ts'
+import type { HttpClient, HttpResponse } from '../net/index.ts'
 import { checkDigest, type Digest, isDigest } from './digest.ts'
 import {
   type Descriptor,
@@ -13,6 +13,7 @@ import { announcedDigest, contradict, pathPart, refuseHtml } from './registry-an
 import { downloadBlob } from './registry-download.ts'
 import { hasReferrersApi, listReferrers } from './registry-referrers.ts'
 import { addReferrer, removeReferrer } from './registry-referrers-tag.ts'
+import { announcesSignatures, type RegistrySignatures, registrySignatures } from './registry-signatures.ts'
 import { listTags } from './registry-tags.ts'
 import { type RegistryOptions, RegistryTransport } from './registry-transport.ts'
 import { uploadBlob } from './registry-upload.ts'
@@ -34,12 +35,14 @@ export class RegistryClient implements ImageSource, ImageDestination {
   readonly name: string
   readonly rules: DestinationRules = { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true }
   readonly #transport: RegistryTransport
+  readonly #http: HttpClient
   /** Changes of referrers tags, one after another: those of one image all go to one tag. */
   #referrersChange: Promise<void> = Promise.resolve()
 
   /** @throws INVALID_REFERENCE */
   constructor(options: RegistryOptions) {
     this.#transport = new RegistryTransport(options)
+    this.#http = options.http
     this.name = `${options.registry}/${options.repository}`
   }
 
@@ -107,6 +110,16 @@ export class RegistryClient implements ImageSource, ImageDestination {
   /** @throws BAD_RESPONSE, NOT_FOUND, and as `getManifest` */
   async listTags(signal?: AbortSignal): Promise<readonly string[]> {
     return await listTags(this.#transport, this.name, signal)
+  }
+
+  /**
+   * The OpenPGP signatures that the registry itself keeps beside manifests; undefined if it announces none
+   * (X-Registry-Supports-Signatures).
+   * @throws UNAUTHORIZED, UNAVAILABLE, TIMEOUT, ABORTED
+   */
+  async openSignatures(signal?: AbortSignal): Promise<RegistrySignatures | undefined> {
+    const announced = await announcesSignatures(this.#transport, this.#http, signal)
+    return announced ? registrySignatures(this.#transport, this.name) : undefined
   }
 
   async putBlob(

@@ -37,6 +37,7 @@ export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-di
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
 export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'
 export type { SignatureStore } from './signature-store.ts'
+export { registrySignatureStore } from './signature-store-registry.ts'
 export {
   type AttachmentFailure,
   type AttachmentRules,

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/index.ts'
  * of `encodeSignatureBlob`; nothing in it is parsed or verified here.
  */
 export interface SignatureStore {
-  /** What this is, for messages: an URL or a path. */
+  /** What this is, for messages: a repository, an URL or a path. */
   readonly name: string
 
   /**
@@ -17,8 +17,15 @@ export interface SignatureStore {
 
   /**
    * Adds those signatures that are not there byte for byte; what is there stays, in its order, also what others add
-   * at the same time.
-   * @throws UNSUPPORTED if the store is for reading, or does not hold signatures of a kind; and as `list`
+   * at the same time. A registry must have the manifest already.
+   * @throws UNSUPPORTED as `checkWritable`, or for a kind of signature that the store does not hold; and as `list`
    */
   add(digest: Digest, signatures: readonly Uint8Array[], signal?: AbortSignal): Promise<void>
+
+  /**
+   * Finds out, before anything else is done, whether the store is one to write to; what the file system or the
+   * registry then says to it is not known yet.
+   * @throws UNSUPPORTED if it is for reading; UNAVAILABLE, TIMEOUT, ABORTED
+   */
+  checkWritable(signal?: AbortSignal): Promise<void>
 }
