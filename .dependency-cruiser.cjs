@@ -11,6 +11,7 @@ const rooms = {
   transfer: ['policy', 'signature', 'keys', 'oci', 'net', 'core'],
   kbs: ['keys', 'net', 'core'],
   guest: ['policy', 'kbs', 'workload', 'signature', 'keys', 'oci', 'net', 'core'],
+  kube: ['guest', 'policy', 'signature', 'keys', 'oci', 'kbs', 'workload', 'net', 'core'],
 }
 
 const layering = Object.entries(rooms).map(([room, below]) => ({

@@ -5,7 +5,35 @@
  */
 export { KEY_ALGORITHMS, type KeyAlgorithm, type SignatureHash } from './algorithms.ts'
 export { decryptPrivateKey, encryptPrivateKey } from './encrypted-key.ts'
+export { type GitHubOptions, openGitHubSecrets } from './github-secrets.ts'
+export { type GitLabOptions, openGitLabVariables } from './gitlab-variables.ts'
+export type { OpenPgpAlgorithm, OpenPgpHash } from './openpgp-algorithms.ts'
+export { type OpenPgpKey, parseOpenPgpKeys } from './openpgp-key.ts'
+export { encodePacket, type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'
+export type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
+export type { OpenPgpKeyPart, OpenPgpSubkey } from './openpgp-self-signatures.ts'
+export {
+  creationTime,
+  fingerprintIn,
+  hasCriticalUnknownToGpg,
+  issuerFingerprint,
+  issuerKeyId,
+  keyIdIn,
+  type OpenPgpSignature,
+  parseOpenPgpSignature,
+  SUBPACKETS,
+  secondsIn,
+} from './openpgp-signature.ts'
+export { hashStartMatches, verifyOpenPgpSignature } from './openpgp-verify.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { generateKeyPair, type SigningKey } from './signing-key.ts'
+export {
+  type GitHubKeys,
+  type GitLabKeys,
+  type KeyReference,
+  type KubernetesKeys,
+  parseKeyReference,
+} from './store-reference.ts'
+export type { KeyPairFiles, KeyStore, PutKeyPairOptions, ReadableKeyStore } from './stores.ts'
 export { verifySignature } from './verify-signature.ts'
 export { type WriteKeyPairOptions, type WrittenKeyPair, writeKeyPair } from './write-key-pair.ts'

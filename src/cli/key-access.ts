@@ -1,0 +1,197 @@
+import { CosignetError, encodeUtf8, LIMITS, quote, readFileBounded } from '../core/index.ts'
+import {
+  decryptPrivateKey,
+  type GitHubKeys,
+  type KeyReference,
+  type PublicKey,
+  parseKeyReference,
+  parsePublicKey,
+  type SigningKey,
+} from '../keys/index.ts'
+import { isLoopbackHost } from '../net/index.ts'
+import type { Cli } from './cli.ts'
+import { openHttp } from './http-access.ts'
+import { type KeyServerOptions, withReadableStore } from './key-stores.ts'
+import { type PasswordFlags, readPassword } from './password.ts'
+
+/** A public key that a person named on the command line, and so trusts. */
+export type TrustedKey = { readonly kind: 'cosign'; readonly key: PublicKey; readonly name: string }
+
+export interface ReadPublicKeysOptions extends KeyServerOptions {
+  /** Refuse every key that is not on this machine. Default: false. */
+  readonly offline?: boolean
+}
+
+/**
+ * Reads the public keys that `--key` names: files, `env://`, `https://` (`http://` from this machine alone), `k8s://`
+ * (the entry cosign.pub), `gitlab://` (COSIGN_PUBLIC_KEY). What a place holds, and not its name, says which kind of key
+ * it is. Of several PEM blocks the first counts, as for cosign.
+ * @returns one for each reference, in their order.
+ * @throws USAGE, UNSUPPORTED, INVALID_KEY, TOO_LARGE, FILE; NOT_FOUND, UNAUTHORIZED, FORBIDDEN, UNAVAILABLE, TIMEOUT and
+ * others of the place that a key comes from
+ */
+export async function readPublicKeys(
+  cli: Cli,
+  refs: readonly string[],
+  options: ReadPublicKeysOptions = {},
+): Promise<readonly TrustedKey[]> {
+  // All are understood before the first is looked for.
+  const references = refs.map((ref) => ({ name: nameOf(ref), reference: parseKeyReference(ref) }))
+  return await Promise.all(
+    references.map(async ({ name, reference }) => {
+      if (options.offline === true) refuseRemote(reference, name)
+      const bytes = await readPublicBytes(cli, reference, name, options)
+      return { kind: 'cosign', key: parsePublicKey(bytes, `The public key ${quote(name)}`), name } as const
+    }),
+  )
+}
+
+/** What signs. */
+export type OpenedSigningKey = { readonly kind: 'cosign'; readonly key: SigningKey; readonly name: string }
+
+export interface ReadSigningKeyOptions extends KeyServerOptions, PasswordFlags {}
+
+/**
+ * Opens the private key that `--key` names: a file, `env://`, `k8s://` (cosign.key) or `gitlab://` (COSIGN_PRIVATE_KEY).
+ * The password comes from the place itself for the last two, as for cosign, else as `readPassword` takes it, and is
+ * asked for only once the key is there.
+ * @throws as `readPublicKeys`; INVALID_PASSWORD
+ */
+export async function readSigningKey(
+  cli: Cli,
+  ref: string,
+  options: ReadSigningKeyOptions = {},
+): Promise<OpenedSigningKey> {
+  const name = nameOf(ref)
+  const { privateKey, password } = await readPrivateBytes(cli, parseKeyReference(ref), name, options)
+  const what = `The private key ${quote(name)}`
+  return { kind: 'cosign', key: await decryptPrivateKey(privateKey, await password(), what), name }
+}
+
+async function readPublicBytes(
+  cli: Cli,
+  reference: KeyReference,
+  name: string,
+  options: KeyServerOptions,
+): Promise<Uint8Array> {
+  switch (reference.kind) {
+    case 'file':
+      return await readFileBounded(reference.path, LIMITS.keyBytes, 'public key')
+    case 'environment':
+      return fromEnvironment(cli, reference.variable)
+    case 'url':
+      return await download(cli, reference.url, name, options)
+    case 'kubernetes':
+    case 'gitlab':
+      return await withReadableStore(
+        cli,
+        reference,
+        options,
+        async (store) => await store.readPublicKey(cli.signal),
+      )
+    case 'github':
+      throw notReadable(reference, name)
+  }
+}
+
+interface PrivateBytes {
+  readonly privateKey: Uint8Array
+  readonly password: () => Promise<Uint8Array>
+}
+
+async function readPrivateBytes(
+  cli: Cli,
+  reference: KeyReference,
+  name: string,
+  options: ReadSigningKeyOptions,
+): Promise<PrivateBytes> {
+  const password = async () => await readPassword(cli, { confirm: false, file: options.passwordFile })
+  switch (reference.kind) {
+    case 'file':
+      return { privateKey: await readFileBounded(reference.path, LIMITS.keyBytes, 'private key'), password }
+    case 'environment':
+      return { privateKey: fromEnvironment(cli, reference.variable), password }
+    case 'url':
+      throw new CosignetError('USAGE', `A private key is not read from the web, as from ${quote(name)}.`, {
+        hint: 'Keep it in a file, or in a store: k8s://NAMESPACE/NAME or gitlab://PROJECT.',
+      })
+    case 'kubernetes':
+    case 'gitlab': {
+      const stored = await withReadableStore(
+        cli,
+        reference,
+        options,
+        async (store) => await store.readPrivateKey(cli.signal),
+      )
+      return { privateKey: stored.privateKey, password: async () => stored.password }
+    }
+    case 'github':
+      throw notReadable(reference, name)
+  }
+}
+
+/** How a key is named in messages: without the query of a URL, which may be a token. */
+function nameOf(ref: string): string {
+  return /^https?:\/\//.test(ref) ? ref.replace(/[?#].*$/s, '') : ref
+}
+
+function refuseRemote({ kind }: KeyReference, name: string): void {
+  if (kind === 'file' || kind === 'environment') return
+  throw new CosignetError(
+    'USAGE',
+    `The key ${quote(name)} is not on this machine, and --offline was given.`,
+    {
+      hint: 'Give the key as a file.',
+    },
+  )
+}
+
+function fromEnvironment(cli: Cli, variable: string): Uint8Array {
+  const value = cli.environment[variable]
+  if (value !== undefined) return encodeUtf8(value)
+  throw new CosignetError('INVALID_CONFIG', `The environment has no variable ${quote(variable)}.`)
+}
+
+/** GitHub gives no secret out, and cosign says of such a key that its scheme is not known. */
+function notReadable({ repository }: GitHubKeys, name: string): CosignetError {
+  const owner = repository === undefined ? 'organization' : 'repository'
+  return new CosignetError(
+    'UNSUPPORTED',
+    `The key ${quote(name)} cannot be read: GitHub gives no secret out.`,
+    {
+      hint: `In a workflow of the ${owner}, use env://COSIGN_PRIVATE_KEY or env://COSIGN_PUBLIC_KEY; elsewhere, the file that the public key was written to.`,
+    },
+  )
+}
+
+async function download(cli: Cli, url: URL, name: string, options: KeyServerOptions): Promise<Uint8Array> {
+  const loopback = isLoopbackHost(url.hostname)
+  if (url.protocol === 'http:' && !loopback) {
+    throw new CosignetError(
+      'USAGE',
+      `The key ${quote(name)} would come over plain HTTP: anyone could change it.`,
+      {
+        hint: 'Give its https URL, or download and check it once, and give the file.',
+      },
+    )
+  }
+  const http = await openHttp(cli, { ca: options.ca })
+  try {
+    const response = await http.request({
+      method: 'GET',
+      url,
+      signal: cli.signal,
+      // What stands behind plain HTTP on this machine must not send us to another one over plain HTTP.
+      redirects: url.protocol === 'http:' ? 'refuse' : 'follow',
+    })
+    if (response.status === 200) return await response.bytes(LIMITS.keyBytes)
+    response.discard()
+    const missing = response.status === 404 || response.status === 410
+    throw new CosignetError(
+      missing ? 'NOT_FOUND' : response.status >= 500 ? 'UNAVAILABLE' : 'BAD_RESPONSE',
+      `The key ${quote(name)} cannot be read: the server answers with status ${response.status}.`,
+    )
+  } finally {
+    http.close()
+  }
+}
