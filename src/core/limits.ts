@@ -117,6 +117,8 @@ export const LIMITS = {
   registryUploads: 256,
   /** Blobs of which the registry remembers a repository to mount them from. */
   registryBlobHomes: 10_000,
+  /** Signatures beside one manifest, together: as JSON, they are less than the 4 MiB that clients read. */
+  registrySignaturesBytes: 2 * MiB,
   /** Tags that one push of a manifest may set. */
   registryPushTags: 100,
   /** Passwords that wait to be checked by the registry at once. */

@@ -128,6 +128,27 @@ describe.concurrent('decryptPrivateKey', () => {
       'its scrypt parameters "{\\"N\\":65536,\\"r\\":16,\\"p\\":1}" are none that cosign uses',
     ],
     [
+      'another p',
+      changed((json) => json.replace('"p":1', '"p":1073741824')),
+      'its scrypt parameters "{\\"N\\":65536,\\"r\\":8,\\"p\\":1073741824}" are none that cosign uses',
+    ],
+    [
+      'a cost as text',
+      changed((json) => json.replace('65536', '"65536"')),
+      'its scrypt parameters "{\\"N\\":\\"65536\\",\\"r\\":8,\\"p\\":1}" are none that cosign uses',
+    ],
+    [
+      'two costs',
+      changed((json) => json.replace('"N":65536', '"N":65536,"N":1048576')),
+      'its content has the key "N" twice in one object',
+    ],
+    [
+      'a number beyond all numbers',
+      changed((json) => json.replace('65536', '1e999')),
+      'its content is not JSON: line 1, column 39: a number that a double can hold expected',
+    ],
+    ['a deep document', pemOf('['.repeat(10_000)), 'its content is nested deeper than 127 levels'],
+    [
       'a short nonce',
       changed((json) => json.replace(/"nonce":"[^"]*/, '"nonce":"AAAA')),
       'its nonce is not the base64 of 24 bytes',
@@ -145,6 +166,16 @@ describe.concurrent('decryptPrivateKey', () => {
       message: `The private key is not valid: ${reason}.`,
     })
   })
+
+  it.each(['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY', 'ENCRYPTED PRIVATE KEY'])(
+    'says how a %s becomes one of cosign',
+    async (label) => {
+      await expect(decryptPrivateKey(pemOf('x', label), PASS)).rejects.toMatchObject({
+        code: 'INVALID_KEY',
+        hint: 'Encrypt it first with: cosignet key import <file>.',
+      })
+    },
+  )
 
   it('refuses a huge file', async () => {
     await expect(decryptPrivateKey(Buffer.alloc(64 * 1024 + 1), PASS)).rejects.toMatchObject({

@@ -17,7 +17,7 @@ import { type SigningKey, signingKeyOf } from './signing-key.ts'
 const LABEL = 'ENCRYPTED SIGSTORE PRIVATE KEY'
 const LABEL_BEFORE = 'ENCRYPTED COSIGN PRIVATE KEY'
 
-const IMPORT = 'Encrypt it first with: cosign import-key-pair --key <file>.'
+const IMPORT = 'Encrypt it first with: cosignet key import <file>.'
 
 const EXPECTED: ExpectedBlock = {
   labels: [LABEL, LABEL_BEFORE],
@@ -27,6 +27,7 @@ const EXPECTED: ExpectedBlock = {
     'PRIVATE KEY': IMPORT,
     'EC PRIVATE KEY': IMPORT,
     'RSA PRIVATE KEY': IMPORT,
+    'ENCRYPTED PRIVATE KEY': IMPORT,
   },
 }
 

@@ -5,8 +5,10 @@
  */
 export { KEY_ALGORITHMS, type KeyAlgorithm, type SignatureHash } from './algorithms.ts'
 export { decryptPrivateKey, encryptPrivateKey } from './encrypted-key.ts'
+export { encryptPkcs8 } from './encrypted-pkcs8.ts'
 export { type GitHubOptions, openGitHubSecrets } from './github-secrets.ts'
 export { type GitLabOptions, openGitLabVariables } from './gitlab-variables.ts'
+export { importPrivateKey } from './import-key.ts'
 export type { OpenPgpAlgorithm, OpenPgpHash } from './openpgp-algorithms.ts'
 export { type OpenPgpKey, parseOpenPgpKeys } from './openpgp-key.ts'
 export { encodePacket, type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'

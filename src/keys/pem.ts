@@ -14,9 +14,11 @@ export interface ExpectedBlock {
   readonly kind: string
   /** What to do with a block of another label. */
   readonly hints: Readonly<Record<string, string>>
+  /** Labels of blocks that may stand before it and are passed over. Default: none. */
+  readonly skip?: readonly string[]
 }
 
-const BEGIN = /(?:^|\n)-----BEGIN ([^\r\n]{1,64}?)-----[ \t]*\r?\n/
+const BEGIN = /(?:^|\n)-----BEGIN ([^\r\n]{1,64}?)-----[ \t]*\r?\n/g
 
 /**
  * Reads the first PEM block of a file, as Go's encoding/pem does: text before it and all after it are ignored. Headers
@@ -29,9 +31,9 @@ export function parsePem(bytes: Uint8Array, what: string, expected: ExpectedBloc
     throw new CosignetError('TOO_LARGE', `${what} is larger than the limit of ${LIMITS.keyBytes} bytes.`)
   }
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-  const begin = BEGIN.exec(text)
+  const begin = [...text.matchAll(BEGIN)].find(([, label = '']) => expected.skip?.includes(label) !== true)
   const label = begin?.[1]
-  if (begin === null || label === undefined) throw notPem(text, what)
+  if (begin === undefined || label === undefined) throw notPem(text, what)
   if (!expected.labels.includes(label)) {
     const kind = KINDS[label] ?? `a PEM block ${quote(label)}`
     throw invalidKey(what, `it is ${kind}, not ${expected.kind}`, { hint: expected.hints[label] })
@@ -40,12 +42,16 @@ export function parsePem(bytes: Uint8Array, what: string, expected: ExpectedBloc
   const end = text.indexOf(`\n-----END ${label}-----`, start)
   if (end === -1) throw invalidKey(what, `its block ${quote(label)} has no end, so it was cut short`)
   const base64 = text.slice(start, end).replace(/\s+/g, '')
+  if (base64.startsWith('Proc-Type:'))
+    throw invalidKey(what, 'it is encrypted in the old way of OpenSSL', { hint: RENEW })
   const content = Buffer.from(base64, 'base64')
   if (content.toString('base64') !== base64) {
     throw invalidKey(what, `its block ${quote(label)} does not hold plain base64`)
   }
   return { label, bytes: content }
 }
+
+const RENEW = 'Convert it first with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in <file> -out <new file>.'
 
 /** Writes one PEM block as Go's encoding/pem does: 64 columns, a newline at the end. */
 export function formatPem(label: string, bytes: Uint8Array): string {
