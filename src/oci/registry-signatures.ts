@@ -132,5 +132,5 @@ function encodeSignature(digest: Digest, signature: Uint8Array): Uint8Array {
 }
 
 function membersOf(value: JsonValue): { readonly [key: string]: JsonValue } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+  return ((typeof value === 'object' ? value : null) ?? {}) as { readonly [key: string]: JsonValue }
 }

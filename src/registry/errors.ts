@@ -4,8 +4,8 @@ import { CosignetError, type ErrorCode } from '../core/index.ts'
 
 /**
  * Error codes with their usual status: those of distribution-spec 1.1 ("Error Codes"), and for what it has no code
- * those of the distribution project (RANGE_INVALID, TAG_INVALID, PAGINATION_NUMBER_INVALID, UNKNOWN) and our own
- * (PRECONDITION_FAILED).
+ * those of the distribution project (RANGE_INVALID, TAG_INVALID, PAGINATION_NUMBER_INVALID, UNKNOWN), of OpenShift's
+ * registry (SIGNATURE_EXISTS, SIGNATURE_INVALID) and our own (PRECONDITION_FAILED).
  */
 const STATUS = {
   BLOB_UNKNOWN: 404,
@@ -20,6 +20,8 @@ const STATUS = {
   PAGINATION_NUMBER_INVALID: 400,
   PRECONDITION_FAILED: 412,
   RANGE_INVALID: 416,
+  SIGNATURE_EXISTS: 409,
+  SIGNATURE_INVALID: 400,
   SIZE_INVALID: 400,
   TAG_INVALID: 400,
   TOOMANYREQUESTS: 429,

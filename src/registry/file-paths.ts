@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { CosignetError, quote } from '../core/index.ts'
 import { type Digest, digestParts } from '../oci/index.ts'
-import { isRepositoryName, isTag } from './names.ts'
+import { isRepositoryName, isSignatureId, isTag } from './names.ts'
 
 /** Names of the files of one storage. */
 export interface RepositoryPaths {
@@ -11,6 +11,8 @@ export interface RepositoryPaths {
   manifest(name: string, digest: Digest): string
   referrers(name: string, subject: Digest): string
   referrer(name: string, subject: Digest, digest: Digest): string
+  signatures(name: string, digest: Digest): string
+  signature(name: string, digest: Digest, id: string): string
   tags(name: string): string
   tag(name: string, tag: string): string
 }
@@ -37,6 +39,11 @@ export function repositoryPaths(root: string): RepositoryPaths {
     manifest: (name, digest) => content(name, '_manifests', digest),
     referrers: (name, subject) => content(name, '_referrers', subject),
     referrer: (name, subject, digest) => join(content(name, '_referrers', subject), digest.replace(':', '-')),
+    signatures: (name, digest) => content(name, '_signatures', digest),
+    signature: (name, digest, id) => {
+      if (!isSignatureId(id)) throw invalid(id, 'the id of a signature')
+      return join(content(name, '_signatures', digest), id)
+    },
     tags: (name) => folder(name, '_tags'),
     tag: (name, tag) => {
       if (!isTag(tag)) throw invalid(tag, 'a tag')

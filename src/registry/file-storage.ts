@@ -7,7 +7,8 @@ import { type Digest, isDigest } from '../oci/index.ts'
 import { repositoryPaths } from './file-paths.ts'
 import { createFileSink, type FileSink, makeDirectory } from './file-sink.ts'
 import { lockFolder } from './folder-lock.ts'
-import type { RegistryStorage, StoredManifest } from './storage.ts'
+import { isSignatureId } from './names.ts'
+import { judgeSignature, type RegistryStorage, type StoredManifest } from './storage.ts'
 import { UploadSessions } from './upload-sessions.ts'
 
 const READ_CHUNK = 1024 * 1024
@@ -26,6 +27,7 @@ export interface FileStorageOptions {
  *     repositories/<name>/_blobs/<algorithm>/<hex>           the blob
  *     repositories/<name>/_manifests/<algorithm>/<hex>       a line with the media type, then the manifest
  *     repositories/<name>/_referrers/<algorithm>/<hex>/<algorithm>-<hex>   empty: the second refers to the first
+ *     repositories/<name>/_signatures/<algorithm>/<hex>/<id>  a signature of the manifest
  *     repositories/<name>/_tags/<tag>                        the digest
  *     incoming/<uuid>                                        what is being written
  *     lock                                                   empty; locked by the process that writes
@@ -45,6 +47,17 @@ export async function fileStorage(
   const uploads = new UploadSessions<FileSink>()
   const inTurn = turns()
   const write = (path: string, bytes: Uint8Array): Promise<void> => writeThrough(incoming, path, bytes)
+
+  const listSignatures = async (name: string, digest: Digest): Promise<Map<string, Uint8Array>> => {
+    const found = new Map<string, Uint8Array>()
+    for (const id of await list(paths.signatures(name, digest))) {
+      const signature = isSignatureId(id)
+        ? await ifThere(readFile(paths.signature(name, digest, id)))
+        : undefined
+      if (signature !== undefined) found.set(id, signature)
+    }
+    return found
+  }
 
   const readTag = async (name: string, tag: string): Promise<Digest | undefined> => {
     const digest = (await ifThere(readFile(paths.tag(name, tag), 'utf8')))?.trimEnd()
@@ -87,10 +100,21 @@ export async function fileStorage(
     deleteManifest: async (name, digest, subject) => {
       const found = await remove(paths.manifest(name, digest))
       if (subject !== undefined) await remove(paths.referrer(name, subject, digest))
+      for (const id of await list(paths.signatures(name, digest))) {
+        await remove(join(paths.signatures(name, digest), id))
+      }
       return found
     },
     listReferrers: async (name, subject) =>
       (await list(paths.referrers(name, subject))).map((file) => file.replace('-', ':')).filter(isDigest),
+
+    listSignatures,
+    addSignature: (name, digest, id, signature) =>
+      inTurn(`${name}@${digest}`, async () => {
+        const outcome = judgeSignature(await listSignatures(name, digest), id, signature)
+        if (outcome === 'added') await write(paths.signature(name, digest, id), signature)
+        return outcome
+      }),
 
     getTag: readTag,
     compareAndSetTag: (name, tag, expected, next) =>

@@ -1,6 +1,6 @@
 import { CosignetError } from '../core/index.ts'
 import type { Digest } from '../oci/index.ts'
-import type { ByteRange, RegistryStorage, StoredManifest } from './storage.ts'
+import { type ByteRange, judgeSignature, type RegistryStorage, type StoredManifest } from './storage.ts'
 import { UploadSessions, type UploadSink } from './upload-sessions.ts'
 
 interface Repository {
@@ -8,6 +8,7 @@ interface Repository {
   readonly manifests: Map<Digest, StoredManifest>
   readonly tags: Map<string, Digest>
   readonly referrers: Map<Digest, Set<Digest>>
+  readonly signatures: Map<Digest, Map<string, Uint8Array>>
 }
 
 interface MemorySink extends UploadSink {
@@ -60,9 +61,19 @@ export function memoryStorage(): RegistryStorage {
     deleteManifest: async (name, digest, subject) => {
       const repository = repositories.get(name)
       if (subject !== undefined) repository?.referrers.get(subject)?.delete(digest)
+      repository?.signatures.delete(digest)
       return repository?.manifests.delete(digest) ?? false
     },
     listReferrers: async (name, subject) => [...(repositories.get(name)?.referrers.get(subject) ?? [])],
+
+    listSignatures: async (name, digest) => new Map(repositories.get(name)?.signatures.get(digest)),
+    addSignature: async (name, digest, id, signature) => {
+      const { signatures } = repositoryOf(name)
+      const present = signatures.get(digest) ?? new Map<string, Uint8Array>()
+      const outcome = judgeSignature(present, id, signature)
+      if (outcome === 'added') signatures.set(digest, present.set(id, signature))
+      return outcome
+    },
 
     getTag: async (name, tag) => repositories.get(name)?.tags.get(tag),
     compareAndSetTag: async (name, tag, expected, next) => {
@@ -79,7 +90,13 @@ export function memoryStorage(): RegistryStorage {
 }
 
 function emptyRepository(): Repository {
-  return { blobs: new Map(), manifests: new Map(), tags: new Map(), referrers: new Map() }
+  return {
+    blobs: new Map(),
+    manifests: new Map(),
+    tags: new Map(),
+    referrers: new Map(),
+    signatures: new Map(),
+  }
 }
 
 function memorySink(): MemorySink {

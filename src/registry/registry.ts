@@ -8,6 +8,7 @@ import type { Exchange, Handler } from './exchange.ts'
 import { listReferrers, listTags } from './listings.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { isRepositoryName } from './names.ts'
+import { listSignatures, putSignature } from './signatures.ts'
 import type { RegistryStorage } from './storage.ts'
 import { appendUpload, cancelUpload, finishUpload, getUpload, startUpload } from './uploads.ts'
 
@@ -20,8 +21,8 @@ export interface RegistryOptions {
 }
 
 /**
- * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`. Answers of error have the form
- * and codes of the specification.
+ * An OCI registry (distribution-spec 1.1, all four categories) as an app under `/v2/`, and under `/extensions/v2/` the
+ * OpenPGP signatures that skopeo and podman keep there. Answers of error have the form and codes of the specification.
  */
 export function createRegistry(options: RegistryOptions): Hono<{ Bindings: Connection }> {
   const app = new Hono<{ Bindings: Connection }>()
@@ -31,6 +32,7 @@ export function createRegistry(options: RegistryOptions): Hono<{ Bindings: Conne
     await next()
     // Clients that know Docker's registry look for it.
     context.header('docker-distribution-api-version', 'registry/2.0')
+    if (PING.test(context.req.path)) context.header('x-registry-supports-signatures', '1')
   })
   const { storage, authenticate, readOnly = false } = options
   const shared = { storage, homes: new BlobHomes(), readOnly }
@@ -42,7 +44,10 @@ export function createRegistry(options: RegistryOptions): Hono<{ Bindings: Conne
     }
     await next()
   })
-  app.all('/v2/*', ({ req, env }) => answer({ ...shared, incoming: env?.incoming }, req.raw))
+  app.all('/v2/*', ({ req, env }) => answer({ ...shared, incoming: env?.incoming }, req.raw, API))
+  app.all('/extensions/v2/*', ({ req, env }) =>
+    answer({ ...shared, incoming: env?.incoming }, req.raw, EXTENSIONS),
+  )
   return app
 }
 
@@ -55,8 +60,14 @@ interface Shared extends Pick<Exchange, 'storage' | 'homes' | 'incoming'> {
   readonly readOnly: boolean
 }
 
+/** Endpoints below one path. */
+interface Endpoints {
+  readonly prefix: string
+  readonly routes: readonly Route[]
+}
+
 interface Route {
-  /** Matches the path after `/v2/`: the repository, and the tail if the endpoint has one. */
+  /** Matches the path after the prefix: the repository, and the tail if the endpoint has one. */
   readonly path: RegExp
   readonly methods: Readonly<Record<string, Handler>>
 }
@@ -77,11 +88,21 @@ const ROUTES: readonly Route[] = [
   },
 ]
 
-async function answer(shared: Shared, request: Request): Promise<Response> {
+const PING = /^\/v2\/?$/
+
+const API: Endpoints = { prefix: '/v2/', routes: ROUTES }
+
+/** What containers/image calls X-Registry-Supports-Signatures. */
+const EXTENSIONS: Endpoints = {
+  prefix: '/extensions/v2/',
+  routes: [{ path: /^(.+)\/signatures\/([^/]+)$/, methods: { GET: listSignatures, PUT: putSignature } }],
+}
+
+async function answer(shared: Shared, request: Request, { prefix, routes }: Endpoints): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url)
-  const path = pathname.slice('/v2/'.length)
-  if (path === '') return Response.json({})
-  for (const route of ROUTES) {
+  const path = pathname.slice(prefix.length)
+  if (path === '' && prefix === API.prefix) return Response.json({})
+  for (const route of routes) {
     const match = route.path.exec(path)
     if (match === null) continue
     const [, repository = '', tail = ''] = match

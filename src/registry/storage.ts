@@ -1,3 +1,4 @@
+import { LIMITS } from '../core/index.ts'
 import type { Digest } from '../oci/index.ts'
 
 /** A manifest as it was pushed. */
@@ -10,6 +11,25 @@ export interface StoredManifest {
 export interface ByteRange {
   readonly first: number
   readonly last: number
+}
+
+/**
+ * What adding a signature came to: `present` if it is there already under its id; nothing is changed if the id is
+ * `taken` by another, or there is no more room beside the manifest (`full`).
+ */
+export type SignatureOutcome = 'added' | 'present' | 'taken' | 'full'
+
+/** Whether a signature is to be added to those that are there; `added`: it is. */
+export function judgeSignature(
+  present: ReadonlyMap<string, Uint8Array>,
+  id: string,
+  signature: Uint8Array,
+): SignatureOutcome {
+  const same = present.get(id)
+  if (same !== undefined) return Buffer.compare(same, signature) === 0 ? 'present' : 'taken'
+  const sizes = [...present.values(), signature].map(({ byteLength }) => byteLength)
+  const bytes = sizes.reduce((sum, size) => sum + size, 0)
+  return sizes.length > LIMITS.signatures || bytes > LIMITS.registrySignaturesBytes ? 'full' : 'added'
 }
 
 /**
@@ -56,10 +76,20 @@ export interface RegistryStorage {
   hasManifest(repository: string, digest: Digest): Promise<boolean>
   /** Stores a manifest under its digest, and as a referrer of `subject` if it has one. */
   putManifest(repository: string, digest: Digest, manifest: StoredManifest, subject?: Digest): Promise<void>
-  /** Removes a manifest and itself as a referrer of `subject`; false if it was not there. */
+  /** Removes a manifest, its signatures, and itself as a referrer of `subject`; false if it was not there. */
   deleteManifest(repository: string, digest: Digest, subject?: Digest): Promise<boolean>
   /** Digests of what was stored as a referrer of `subject`, in any order; some may be gone. */
   listReferrers(repository: string, subject: Digest): Promise<readonly Digest[]>
+
+  /** OpenPGP signatures beside a manifest, by their ids, in any order. */
+  listSignatures(repository: string, digest: Digest): Promise<ReadonlyMap<string, Uint8Array>>
+  /** Adds a signature beside a manifest; see `judgeSignature` for what is not added. Callers have validated the id. */
+  addSignature(
+    repository: string,
+    digest: Digest,
+    id: string,
+    signature: Uint8Array,
+  ): Promise<SignatureOutcome>
 
   /** Digest that a tag points to; undefined if there is no such tag. */
   getTag(repository: string, tag: string): Promise<Digest | undefined>
