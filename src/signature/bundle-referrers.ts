@@ -23,7 +23,8 @@ export async function listBundleReferrers(
   return found
 }
 
-function isBundle({
+/** Whether a descriptor or a manifest calls itself a bundle, of any version. */
+export function isBundle({
   artifactType,
   mediaType,
 }: Partial<Pick<Descriptor, 'artifactType' | 'mediaType'>>): boolean {
@@ -31,7 +32,7 @@ function isBundle({
 }
 
 /** Where a registry has no referrers API, cosign 3 keeps the list itself and puts the type of the empty config in it. */
-function isUntold({ artifactType }: Descriptor): boolean {
+export function isUntold({ artifactType }: Descriptor): boolean {
   return artifactType === undefined || artifactType === MEDIA_TYPES.ociEmpty
 }
 

@@ -1,0 +1,90 @@
+import { type Clock, encodeUtf8 } from '../core/index.ts'
+import type { PublicKey, SigningKey } from '../keys/index.ts'
+import type { Digest, ImageDestination, ImageSource } from '../oci/index.ts'
+import { putBytes } from './append-signature.ts'
+import { encodeBundle } from './bundle-format.ts'
+import { EMPTY_CONFIG, encodeBundleManifest } from './bundle-manifest.ts'
+import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from './dsse.ts'
+import { type FoundBundle, readBundles } from './read-bundles.ts'
+import type { TransparencyLog } from './rekor-client.ts'
+import { encodeStatement } from './statement.ts'
+import { verifyBundle } from './verify-bundle.ts'
+
+export interface SignBundleOptions {
+  /** The repository that the image is in; the bundle goes beside it. */
+  readonly store: ImageSource & ImageDestination
+  /** Digest of the image or index to sign. */
+  readonly digest: Digest
+  /** The key, or what will become it: all that needs no key is done meanwhile. */
+  readonly key: SigningKey | Promise<SigningKey>
+  /** What `cosign sign -a` adds to the statement. Default: none. */
+  readonly annotations?: Readonly<Record<string, string>>
+  /** Where the signature is logged before it is stored. Default: nowhere. */
+  readonly log?: TransparencyLog
+  /** The time that the manifest names. */
+  readonly now: Clock
+  readonly signal?: AbortSignal
+}
+
+export interface SignedBundle {
+  /** True if a bundle of this key over the same statement was there (and logged, if a log is given): nothing was done. */
+  readonly alreadySigned: boolean
+  /** Digest of the manifest that refers to the image. */
+  readonly referrer: Digest
+  /** The statement that is signed. */
+  readonly statement: Uint8Array
+}
+
+/**
+ * Signs an image in a sigstore bundle as cosign 3.1 does, and stores it as a referrer of the image; where the registry
+ * keeps no list of referrers, the store enters it under the referrers tag. What cosign does on a second run, it adds
+ * another, is not done: a bundle that says the same by the same key is enough.
+ * @throws NOT_FOUND if the image is not there; what the key's promise, the log and the store throw. The bundle is only
+ * stored once it is logged, and the manifest last.
+ */
+export async function signBundle(options: SignBundleOptions): Promise<SignedBundle> {
+  const { store, digest, annotations = {}, log, now } = options
+  const failed = new AbortController()
+  const signal =
+    options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
+  try {
+    const [key, subject, present] = await Promise.all([
+      options.key,
+      store.getManifest(digest, signal),
+      readBundles(store, digest, signal),
+    ])
+    const statement = encodeStatement(digest, annotations)
+    const same = present.find((found) => saysTheSame(found, key.publicKey, options))
+    if (same !== undefined) return { alreadySigned: true, referrer: same.referrer, statement }
+    const payloadType = IN_TOTO_PAYLOAD_TYPE
+    const signature = key.sign(preAuthEncoding(payloadType, statement))
+    const signed = { payloadType, payload: statement, signature, key: key.publicKey }
+    const entry = await log?.logEnvelope(signed, signal)
+    const envelope = { payloadType, payload: statement, signatures: [{ signature, keyId: '' }] }
+    const hint = Buffer.from(key.publicKey.fingerprint, 'hex').toString('base64')
+    const bundle = encodeUtf8(
+      encodeBundle({ envelope, hint, logEntries: entry === undefined ? [] : [entry] }),
+    )
+    await Promise.all([putBytes(store, EMPTY_CONFIG, signal), putBytes(store, bundle, signal)])
+    const manifest = encodeBundleManifest(bundle, subject, now())
+    await store.putManifest(manifest, { signal })
+    return { alreadySigned: false, referrer: manifest.digest, statement }
+  } catch (error) {
+    // A wrong password must not leave an upload running.
+    failed.abort()
+    throw error
+  }
+}
+
+/** Whether a bundle is by this key, for this image, with these annotations and no more. */
+function saysTheSame(
+  found: FoundBundle,
+  key: PublicKey,
+  { digest, annotations = {}, log }: SignBundleOptions,
+): boolean {
+  if ('failure' in found) return false
+  const logged = log === undefined ? {} : { rekorKeys: log.rekorKeys }
+  const verified = verifyBundle(found.bundle, key, { digest, annotations, ...logged })
+  if ('failure' in verified) return false
+  return verified.subject.annotations.size === Object.keys(annotations).length
+}
