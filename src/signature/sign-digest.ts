@@ -1,22 +1,24 @@
-import { type SigningKey, verifySignature } from '../keys/index.ts'
-import type { Digest, ImageDestination, ImageSource, Manifest, Reference } from '../oci/index.ts'
+import type { SigningKey } from '../keys/index.ts'
+import type { Digest, ImageDestination, ImageSource, Manifest } from '../oci/index.ts'
 import { appendSignatures, type Pause, putBytes } from './append-signature.ts'
-import { COSIGN, signatureTag } from './cosign-format.ts'
-import { cosignRepositoryName, encodePayload } from './payload.ts'
+import { signatureTag } from './cosign-format.ts'
 import { readTagged, signatureLayers } from './read-attachments.ts'
-import { appendLayers, encodeLayer, isPayloadLayer } from './signature-image.ts'
+import {
+  type CosignClaim,
+  type CosignSignature,
+  carriesSignature,
+  payloadFor,
+  signPayload,
+} from './sign-payload.ts'
+import { appendLayers, encodeAnnotatedLayer, encodeLayer, isPayloadLayer } from './signature-image.ts'
 
-export interface SignDigestOptions {
-  /** The repository that the image is in; the signature goes beside it. */
+export interface SignDigestOptions extends CosignClaim {
+  /** Where the signature goes: the repository that the image is in, or another one (`COSIGN_REPOSITORY`). */
   readonly store: ImageSource & ImageDestination
-  /** Names the repository in the payload; its tag and digest do not matter. */
-  readonly reference: Reference
   /** Digest of the image or index to sign. That it is in the store is not checked. */
   readonly digest: Digest
   /** The key, or what will become it: all that needs no key is done meanwhile. */
   readonly key: SigningKey | Promise<SigningKey>
-  /** What `cosign sign -a` adds to the payload. Default: none. */
-  readonly annotations?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
   /** Waits after a write and while others write. Default: a timer. */
   readonly pause?: Pause
@@ -29,7 +31,8 @@ export interface SignedDigest {
   readonly signatureDigest: Digest
   /** Tag of the signature image. */
   readonly tag: string
-  readonly payload: Uint8Array
+  /** The signature that was made, or was there. */
+  readonly signature: CosignSignature
 }
 
 /**
@@ -39,22 +42,26 @@ export interface SignedDigest {
  * read; CONFLICT if others keep writing; UNSUPPORTED for a SHA-512 digest; what the key's promise and the store throw.
  */
 export async function signDigest(options: SignDigestOptions): Promise<SignedDigest> {
-  const { store, reference, digest, annotations, pause } = options
+  const { store, digest, pause } = options
   const tag = signatureTag(digest)
-  const payload = encodePayload({
-    dockerReference: cosignRepositoryName(reference),
-    manifestDigest: digest,
-    ...(annotations === undefined ? {} : { annotations }),
-  })
+  const payload = payloadFor(options, digest)
   const failed = new AbortController()
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
   try {
     const [key, base] = await Promise.all([options.key, prepare(store, tag, payload, signal)])
-    const layers = [encodeLayer(payload, key.sign(payload))]
-    const has = (manifest: Manifest): boolean => isSigned(store, manifest, key, payload)
-    const appended = await appendSignatures({ store, tag, layers, has, signal, pause }, base)
-    return { alreadySigned: !appended.written, signatureDigest: appended.digest, tag, payload }
+    const own = base === undefined ? undefined : findOwn(store, base, key, payload)
+    if (base !== undefined && own !== undefined) {
+      return { alreadySigned: true, signatureDigest: base.digest, tag, signature: own }
+    }
+    const signature = signPayload(payload, key)
+    const layers = [encodeAnnotatedLayer(signature.mediaType, payload, signature.annotations)]
+    const has = (manifest: Manifest): boolean => findOwn(store, manifest, key, payload) !== undefined
+    const { written, digest: signatureDigest } = await appendSignatures(
+      { store, tag, layers, has, signal, pause },
+      base,
+    )
+    return { alreadySigned: !written, signatureDigest, tag, signature }
   } catch (error) {
     // A wrong password must not leave an upload running.
     failed.abort()
@@ -78,11 +85,15 @@ async function prepare(
   return base
 }
 
-/** Whether a signature of the key over this payload is there; cosign looks for a duplicate in the same way. */
-function isSigned(store: ImageSource, manifest: Manifest, key: SigningKey, payload: Uint8Array): boolean {
-  return signatureLayers(manifest, store.name).some((layer) => {
-    const signature = layer.annotations?.[COSIGN.signature]
-    if (signature === undefined || !isPayloadLayer(layer, payload)) return false
-    return verifySignature(key.publicKey, payload, Buffer.from(signature, 'base64'))
-  })
+/** The signature of the key over this payload that is there; cosign looks for a duplicate in the same way. */
+function findOwn(
+  store: ImageSource,
+  manifest: Manifest,
+  { publicKey }: SigningKey,
+  payload: Uint8Array,
+): CosignSignature | undefined {
+  const layers = signatureLayers(manifest, store.name).filter((layer) => isPayloadLayer(layer, payload))
+  const own = layers.find(({ annotations }) => carriesSignature(annotations, payload, publicKey))
+  if (own === undefined) return undefined
+  return { kind: 'sigstore', mediaType: own.mediaType, payload, annotations: own.annotations ?? {} }
 }

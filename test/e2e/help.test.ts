@@ -40,7 +40,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   'image list-tags': ONE_REGISTRY,
   'image digest': `${ONE_REGISTRY} daemon-host`,
   'image delete': `${ONE_REGISTRY} yes`,
-  sign: `${SIGNED} key recursive annotations`,
+  sign: `${SIGNED} key sign-by format annotations recursive identity upload output-signature output-payload output-bundle repository password-file rekor-url rekor-public-key daemon-host`,
   verify: `${SIGNED} key`,
   register: 'url kbs-ca auth-private-key admin-token-file key key-path policy policy-path replace',
   'initdata create': 'kbs-url kbs-cert policy-uri policy-file registry-ca algorithm out',

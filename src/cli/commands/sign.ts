@@ -1,75 +1,119 @@
-import { CosignetError, LIMITS, quote, readFileBounded } from '../../core/index.ts'
-import { decryptPrivateKey, KEY_ALGORITHMS, type SigningKey } from '../../keys/index.ts'
-import {
-  type Digest,
-  parseReference,
-  type Reference,
-  type RegistryClient,
-  repositoryName,
-} from '../../oci/index.ts'
-import { signDigest } from '../../signature/index.ts'
-import { asJson, type Cli } from '../cli.ts'
+import { CosignetError } from '../../core/index.ts'
+import { KEY_ALGORITHMS, type SigningKey } from '../../keys/index.ts'
+import type { ImageLocation } from '../../oci/index.ts'
+import { parallel } from '../../transfer/index.ts'
+import type { Cli } from '../cli.ts'
 import { defineCommand } from '../command.ts'
-import { manyTexts, parseText, switchFlag, textFlag } from '../flags.ts'
-import { readPassword } from '../password.ts'
+import { openDaemon } from '../daemon-access.ts'
+import { manyTexts, optionalText } from '../flags.ts'
+import type { PlaceAccess } from '../image-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
+import { planSigning, SIGN_ALIASES, SIGN_FLAGS, type SignFlags, type SignPlan } from '../sign-flags.ts'
+import type { MadeSignature, SignForm } from '../sign-form.ts'
+import { openSigningIdentity, type SigningIdentity } from '../sign-key.ts'
+import { printedOutcome, type SignedImage, storedOutcome, writeOutputs } from '../sign-output.ts'
+import { findSubject, parseImageName } from '../sign-subject.ts'
 
-interface Flags extends RegistryFlags {
-  readonly key: string
-  readonly recursive: boolean
-  readonly annotations?: readonly string[] | undefined
+interface Flags extends RegistryFlags, SignFlags {
+  readonly daemonHost?: string | undefined
 }
 
-/** One signature that was made, or was there. */
-interface Signed {
-  readonly reference: string
-  readonly digest: Digest
-  readonly signature: Digest
-  readonly alreadySigned: boolean
-}
+/** Images that are signed at once. */
+const PARALLEL = 8
+
+const DETAILS = `IMAGE is a reference, or a place as skopeo spells it: oci:FOLDER[:NAME], dir:FOLDER, docker-daemon:REFERENCE, …
+A tag is looked up once and shown; what is signed is its digest. A signature of the key that is there is kept.
+
+Formats: cosign is a tag sha256-….sig beside the image, which the guest, every cosign and podman read; bundle is what
+cosign 3 writes, and no guest reads it; simple is an OpenPGP message for podman's signedBy.
+
+An image in docker-daemon: or an archive is signed as 'image copy' will put it into a registry; its signature goes to
+--repository or into a file. The password comes from --password-file, else from COSIGN_PASSWORD, else from the terminal.
+
+Examples:
+  cosignet sign --key cosign.key ghcr.io/team/app:v1
+  cosignet sign --key cosign.key --identity ghcr.io/team/app oci:layout:v1
+  cosignet sign --key cosign.key --upload=false --output-signature app.sig ghcr.io/team/app:v1
+  cosignet sign --sign-by 0123456789ABCDEF0123456789ABCDEF01234567 registry.example/app:v1`
 
 export const command = defineCommand<Flags, string[]>({
-  brief: 'Signs images in the format that the guest reads.',
-  details:
-    "The signature is cosign's older one (tag sha256-….sig), which every cosign verifies too; nothing is uploaded to a\n" +
-    'transparency log. A signature that is there is kept. The password comes from COSIGN_PASSWORD, else from the terminal.',
+  brief: 'Signs images, by default in the format that the guest reads.',
+  details: DETAILS,
   parameters: {
     flags: {
       ...REGISTRY_FLAGS,
-      key: textFlag('Private key, as key generate or cosign made it', 'FILE'),
-      recursive: switchFlag('Of an index, sign the manifests in it, too'),
-      annotations: {
-        kind: 'parsed',
-        parse: parseText,
-        variadic: true,
-        optional: true,
-        brief: 'Annotation to sign with it; may be repeated',
-        placeholder: 'KEY=VALUE',
-      },
+      ...SIGN_FLAGS,
+      daemonHost: optionalText('Docker daemon to read from (default: DOCKER_HOST)', 'HOST'),
     },
-    aliases: { r: 'recursive', a: 'annotations' },
-    positional: manyTexts('REFERENCE', 'Image to sign, by tag or digest'),
+    aliases: SIGN_ALIASES,
+    positional: manyTexts('IMAGE', 'Image to sign, by tag or digest'),
   },
   async run(cli, flags, ...names) {
-    const references = names.map(parseReference)
-    const annotations = parseAnnotations(flags.annotations ?? [])
-    const password = await readPassword(cli, { confirm: false })
-    // Decrypting takes longer than all the rest, so the images are looked up meanwhile.
-    const key = readKey(flags.key, password)
-    key.catch(() => undefined)
-    const signed = await withRegistries(cli, flags, async (open) => {
-      const results: Signed[] = []
-      for (const reference of references) {
-        results.push(
-          ...(await signOne({ cli, flags, key, annotations, reference, store: await open(reference) })),
-        )
-      }
-      return results
+    const locations = names.map(parseImageName)
+    const identity = await openSigningIdentity(cli, flags)
+    const plan = planSigning(flags, identity.kind, cli.environment)
+    const signed = await withRegistries(cli, flags, async (open, openSource) => {
+      const access = { open, openSource, openDaemon: () => openDaemon(cli, flags.daemonHost) }
+      const forms = await openForms(cli, plan, identity, access)
+      for (const location of locations) for (const form of forms) form.check(location)
+      const work = parallel(locations, PARALLEL, 'Signing', cli.signal, (location, signal) =>
+        signImage({ cli, flags, forms, access, location, signal }),
+      )
+      // A wrong password is told at once.
+      const [results] = await Promise.all([work, identity.key])
+      return results.flat()
     })
-    warnOfGuest(cli, await key)
-    return { exit: 0, data: asJson({ signed }), text: signed.map(describe).join('\n') }
+    await writeOutputs(flags, signed)
+    warnOfGuest(cli, await identity.key)
+    const written = (flags.outputSignature ?? flags.outputBundle) !== undefined
+    return plan.upload ? storedOutcome(signed) : printedOutcome(signed, written)
   },
 })
+
+interface ImageTask {
+  readonly cli: Cli
+  readonly flags: Flags
+  readonly forms: readonly SignForm[]
+  readonly access: PlaceAccess
+  readonly location: ImageLocation
+  readonly signal: AbortSignal
+}
+
+async function signImage({
+  cli,
+  flags,
+  forms,
+  access,
+  location,
+  signal,
+}: ImageTask): Promise<readonly SignedImage[]> {
+  const subject = await findSubject(cli, location, access, flags.recursive)
+  const made: MadeSignature[] = []
+  for (const form of forms) made.push(...(await form.sign(subject, signal)))
+  return made.map((one) => ({ ...one, location }))
+}
+
+/** Each form is loaded when it is asked for. */
+async function openForms(
+  cli: Cli,
+  plan: SignPlan,
+  { key }: SigningIdentity,
+  access: PlaceAccess,
+): Promise<readonly SignForm[]> {
+  return await Promise.all(
+    plan.forms.map(async (form) => {
+      switch (form) {
+        case 'cosign': {
+          const { cosignForm } = await import('../sign-as-cosign.ts')
+          return cosignForm(cli, { plan, access, key })
+        }
+        case 'bundle':
+        case 'simple':
+          throw new CosignetError('UNSUPPORTED', `The format ${form} cannot be made yet.`)
+      }
+    }),
+  )
+}
 
 /** cosign and the guest take different hashes for some keys, and what is made here is for cosign. */
 function warnOfGuest(cli: Cli, { publicKey: { algorithm } }: SigningKey): void {
@@ -82,67 +126,4 @@ function warnOfGuest(cli: Cli, { publicKey: { algorithm } }: SigningKey): void {
   cli.say(
     `WARN No guest will verify this signature: it ${reason}. Sign for guests with a P-256 key, as 'cosignet key generate' makes it.`,
   )
-}
-
-async function readKey(path: string, password: Uint8Array): Promise<SigningKey> {
-  const bytes = await readFileBounded(path, LIMITS.keyBytes, 'private key')
-  return await decryptPrivateKey(bytes, password, `The private key ${quote(path)}`)
-}
-
-interface Task {
-  readonly cli: Cli
-  readonly flags: Flags
-  readonly key: Promise<SigningKey>
-  readonly annotations: Readonly<Record<string, string>> | undefined
-  readonly reference: Reference
-  readonly store: RegistryClient
-}
-
-async function signOne({ cli, flags, key, annotations, reference, store }: Task): Promise<Signed[]> {
-  // Read and not only looked up: what is signed is the digest of these bytes, not the registry's word.
-  const target = reference.digest ?? reference.tag ?? 'latest'
-  const [manifest] = await Promise.all([store.getManifest(target, cli.signal), failEarly(key)])
-  const children =
-    flags.recursive && manifest.content.kind === 'index'
-      ? manifest.content.manifests.map(({ digest }) => digest)
-      : []
-  const signed: Signed[] = []
-  for (const digest of [manifest.digest, ...children]) {
-    const result = await signDigest({
-      store,
-      reference,
-      digest,
-      key,
-      signal: cli.signal,
-      ...(annotations === undefined ? {} : { annotations }),
-    })
-    signed.push({
-      reference: `${repositoryName(reference)}@${digest}`,
-      digest,
-      signature: result.signatureDigest,
-      alreadySigned: result.alreadySigned,
-    })
-  }
-  return signed
-}
-
-/** Rejects if the key turns out to be unusable by now, without waiting for it. */
-async function failEarly(key: Promise<SigningKey>): Promise<void> {
-  await Promise.race([key, Promise.resolve()])
-}
-
-function parseAnnotations(pairs: readonly string[]): Readonly<Record<string, string>> | undefined {
-  if (pairs.length === 0) return undefined
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const equals = pair.indexOf('=')
-      if (equals < 1)
-        throw new CosignetError('USAGE', `${quote(pair)} is not an annotation such as key=value.`)
-      return [pair.slice(0, equals), pair.slice(equals + 1)]
-    }),
-  )
-}
-
-function describe({ reference, alreadySigned }: Signed): string {
-  return alreadySigned ? `Was signed with this key already: ${reference}` : `Signed ${reference}`
 }

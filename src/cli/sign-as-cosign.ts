@@ -1,0 +1,84 @@
+import { CosignetError } from '../core/index.ts'
+import type { SigningKey } from '../keys/index.ts'
+import type { Digest, ImageLocation } from '../oci/index.ts'
+import { type CosignClaim, cosignSigner, signDigest, signIntoStore } from '../signature/index.ts'
+import { parallel } from '../transfer/index.ts'
+import type { Cli } from './cli.ts'
+import { formatLocation } from './image-access.ts'
+import type { RegistryAccess } from './registry-access.ts'
+import type { SignPlan } from './sign-flags.ts'
+import { contentOf, type MadeSignature, type SignForm } from './sign-form.ts'
+import { type LendStore, storeFor } from './sign-store.ts'
+import { referenceOf } from './sign-subject.ts'
+
+/** Manifests of one image that are signed at once. */
+const PARALLEL = 8
+
+export interface CosignFormOptions {
+  readonly plan: SignPlan
+  readonly access: Pick<RegistryAccess, 'open' | 'openSource'>
+  readonly key: Promise<SigningKey>
+}
+
+/** Signs in the form of cosign that the guest reads: an image at a tag beside the signed one, in `dir:` a file. */
+export function cosignForm(cli: Cli, { plan, access, key }: CosignFormOptions): SignForm {
+  const placeOf = (location: ImageLocation): LendStore | undefined =>
+    plan.upload ? storeFor(location, plan.repository, access) : undefined
+  return {
+    check: (location) => {
+      placeOf(location)
+      claimOn(location, plan)
+    },
+    sign: async ({ location, digests }, signal) => {
+      const claim = claimOn(location, plan)
+      const signer = cosignSigner(key, claim)
+      const each = (sign: SignOne): Promise<readonly MadeSignature[]> =>
+        parallel(digests, PARALLEL, 'Signing', signal, async (digest, either) => {
+          return { form: 'cosign', digest, ...(await sign(digest, either)) }
+        })
+      if (!plan.upload) {
+        return await each(async (digest) => ({
+          alreadySigned: false,
+          ...contentOf(await signer.sign(digest)),
+        }))
+      }
+      const lend = placeOf(location)
+      if (lend !== undefined) {
+        return await lend((store) =>
+          each(async (digest, either) => {
+            const signed = await signDigest({ ...claim, store, digest, key, signal: either })
+            const { alreadySigned, signatureDigest } = signed
+            return { alreadySigned, signature: signatureDigest, ...contentOf(signed.signature) }
+          }),
+        )
+      }
+      const { openSignatureStore } = await import('./signature-stores.ts')
+      const { store } = await openSignatureStore(cli, access, location)
+      if (store === undefined) throw new CosignetError('INTERNAL', 'A dir: image keeps signatures.')
+      return await each(async (digest, either) => {
+        const { alreadySigned, signature } = await signIntoStore(store, signer, digest, either)
+        return { alreadySigned, ...contentOf(signature) }
+      })
+    },
+  }
+}
+
+type SignOne = (digest: Digest, signal: AbortSignal) => Promise<Omit<MadeSignature, 'form' | 'digest'>>
+
+/** @throws USAGE if the image has no name */
+function claimOn(location: ImageLocation, { identity, annotations }: SignPlan): CosignClaim {
+  const reference = identity ?? referenceOf(location)
+  if (reference === undefined) throw nameless(location)
+  return { reference, ...(annotations === undefined ? {} : { annotations }) }
+}
+
+/** An image in a folder or file, whose name a signature must say. */
+export function nameless(location: ImageLocation): CosignetError {
+  return new CosignetError(
+    'USAGE',
+    `${formatLocation(location)} does not tell which repository the image is for.`,
+    {
+      hint: 'Give the name that it will have in a registry with --identity.',
+    },
+  )
+}

@@ -1,0 +1,125 @@
+import { CosignetError, LIMITS } from '../core/index.ts'
+import {
+  type Digest,
+  formatReference,
+  type ImageLocation,
+  type ImageSource,
+  isManifestMediaType,
+  type Manifest,
+  parseLocation,
+  parseReference,
+  type Reference,
+  repositoryName,
+} from '../oci/index.ts'
+import type { Cli } from './cli.ts'
+import { formatLocation, type OpenedImage, openImage, type PlaceAccess } from './image-access.ts'
+
+/** An image to sign, found. */
+export interface SignSubject {
+  readonly location: ImageLocation
+  /** The manifests to sign: that of the image or index, then what is in the index. */
+  readonly digests: readonly Digest[]
+}
+
+/** Indexes within indexes that are signed. */
+const DEPTH_MAX = 4
+
+const TRANSPORT = /^(?:docker:\/\/|oci:|dir:|oci-archive:|docker-archive:|docker-daemon:)/
+
+/** Reads the name of an image to sign: a reference, or a location as skopeo spells it. @throws INVALID_REFERENCE */
+export function parseImageName(text: string): ImageLocation {
+  if (TRANSPORT.test(text)) return parseLocation(text)
+  return { transport: 'docker', reference: parseReference(text) }
+}
+
+/** The reference by which an image is known; undefined where a folder or a file holds it under no such name. */
+export function referenceOf(location: ImageLocation): Reference | undefined {
+  if (location.transport === 'docker') return location.reference
+  if (location.transport === 'docker-archive') return location.reference
+  return location.transport === 'docker-daemon' && !('id' in location.name) ? location.name : undefined
+}
+
+/** How a manifest of an image is called in results. */
+export function nameOfManifest(location: ImageLocation, digest: Digest): string {
+  const reference = referenceOf(location)
+  return `${reference === undefined ? formatLocation(location) : repositoryName(reference)}@${digest}`
+}
+
+/**
+ * Finds what an image is now.
+ * @param recursive whether what is in an index is signed too.
+ * @throws as `openImage`; TOO_LARGE for an index without an end
+ */
+export async function findSubject(
+  cli: Cli,
+  location: ImageLocation,
+  access: PlaceAccess,
+  recursive: boolean,
+): Promise<SignSubject> {
+  const image = await openToSign(location, access)
+  try {
+    const digests = await digestsOf(cli, image, recursive)
+    const [digest] = digests
+    if (digest !== undefined && referenceOf(location)?.digest === undefined) {
+      cli.say(`Signing ${shown(location)}, which is ${digest} now.`)
+    }
+    return { location, digests }
+  } finally {
+    await image.close()
+  }
+}
+
+/** Looked up where it is signed: a mirror that lags behind would have an old image signed. */
+async function openToSign(location: ImageLocation, access: PlaceAccess): Promise<OpenedImage> {
+  if (location.transport !== 'docker') return await openImage(location, access)
+  return await openImage(location, { ...access, openSource: (reference) => access.open(reference) })
+}
+
+async function digestsOf(cli: Cli, image: OpenedImage, recursive: boolean): Promise<readonly Digest[]> {
+  const { source, from } = image
+  if (source.makesManifests === true) {
+    const { digestWhenPushed } = await import('./sign-unpushed.ts')
+    return [await digestWhenPushed(image, cli.signal)]
+  }
+  // Read and not only looked up: what is signed is the digest of these bytes, not the registry's word.
+  const root = await source.getManifest(from, cli.signal)
+  return recursive ? await withChildren(source, root, cli.signal) : [root.digest]
+}
+
+/** Each manifest of a tree once, the outermost first. Images are named by their index and not read. */
+async function withChildren(
+  source: ImageSource,
+  root: Manifest,
+  signal: AbortSignal,
+): Promise<readonly Digest[]> {
+  const found = new Set<Digest>([root.digest])
+  let level: readonly Manifest[] = [root]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    const next: Digest[] = []
+    for (const { content } of level) {
+      if (content.kind !== 'index') continue
+      for (const { digest, mediaType } of content.manifests) {
+        if (!found.has(digest) && isIndex(mediaType)) next.push(digest)
+        found.add(digest)
+      }
+    }
+    if (found.size > LIMITS.indexEntries + 1 || depth === DEPTH_MAX) throw tooLarge(source, root)
+    level = await Promise.all(next.map((digest) => source.getManifest(digest, signal)))
+  }
+  return [...found]
+}
+
+function isIndex(mediaType: string): boolean {
+  return isManifestMediaType(mediaType) && /(?:index|list)\.v\d\+json$/.test(mediaType)
+}
+
+function shown(location: ImageLocation): string {
+  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
+}
+
+function tooLarge(source: ImageSource, { digest }: Manifest): CosignetError {
+  return new CosignetError(
+    'TOO_LARGE',
+    `${source.name}@${digest} has more than ${LIMITS.indexEntries} manifests, or nests more than ${DEPTH_MAX} indexes.`,
+  )
+}
