@@ -10,7 +10,13 @@ import {
   quote,
   readFileBounded,
 } from '../core/index.ts'
-import { type ImageLocation, parseReference, type Reference, RegistryClient } from '../oci/index.ts'
+import {
+  type ImageLocation,
+  type ImageSource,
+  parseReference,
+  type Reference,
+  RegistryClient,
+} from '../oci/index.ts'
 import {
   lookasideOf,
   openDirectorySignatures,
@@ -25,7 +31,6 @@ import type { Cli } from './cli.ts'
 import { trustedCertificates } from './http-access.ts'
 import { placeOf, type RegistryAccess } from './registry-access.ts'
 import { RegistryConnections } from './registry-connections.ts'
-import type { RegistrySettings } from './registry-settings.ts'
 
 /** The store beside an image; or why there is none. */
 export type FoundSignatureStore =
@@ -37,8 +42,10 @@ export type FoundSignatureStore =
     }
 
 export interface SignatureStoreOptions {
+  /** The image's source, where it is open already. Default: it is opened once more. */
+  readonly source?: ImageSource
   /** The authority to trust at stores that are read by `https:`. Default: the known ones alone. */
-  readonly registryCa?: RegistrySettings['registryCa']
+  readonly registryCa?: string | undefined
   /** The home folder. Default: the user's. */
   readonly home?: string
   /** Default: `/etc/containers/registries.d`. */
@@ -73,7 +80,7 @@ export async function openSignatureStore(
   const { reference } = location
   const lookaside = await lookasides(cli, options)
   const reading = once(async (signal) => {
-    const source = await access.openSource(reference)
+    const source = options.source ?? (await access.openSource(reference))
     if (!(source instanceof RegistryClient)) return lookaside(reference)
     const { registry, repository } = parseReference(source.name)
     return await storeOf(source, () => lookaside({ ...reference, registry, repository }), signal)

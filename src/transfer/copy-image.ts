@@ -1,6 +1,7 @@
 import { CosignetError, LIMITS } from '../core/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Platform } from '../oci/index.ts'
 import type { Verdict } from '../policy/index.ts'
+import type { SignatureStore } from '../signature/index.ts'
 import { type Attached, type AttachedName, attachedName, findAttached } from './attached.ts'
 import { type CompressedLayers, compressLayers } from './compress-layers.ts'
 import { convertImage } from './convert-image.ts'
@@ -9,13 +10,15 @@ import { type BlobCounts, blobsOf, copyBlobs } from './copy-blobs.ts'
 import type { CopiedBlob, CopyEvent } from './events.ts'
 import { goesToFiles, putAttached } from './put-attached.ts'
 import { readImage, type SelectedImage } from './read-image.ts'
-import { type SignedSource, withSignatureTags } from './signature-tags.ts'
+import { type SignatureReader, type SignedSource, withSignatureTags } from './signature-tags.ts'
 
 /** Where a copy goes: opened, and nothing changed yet. */
 export interface CopyTarget {
   readonly destination: ImageDestination
   /** The same place for reading, where signatures that are there must be kept: a registry. */
   readonly readable?: ImageSource & ImageDestination
+  /** Where OpenPGP signatures go, if the destination does not keep them itself. */
+  readonly signatures?: SignatureStore
   /** Name of the image there; undefined to store it under its digest alone. */
   readonly tag: string | undefined
   /** The digest that the name at the destination demands. */
@@ -35,6 +38,8 @@ export interface ImageToCopy {
 
 export interface CopyOptions {
   readonly source: ImageSource
+  /** Signatures beside the source, if it does not keep them itself. */
+  readonly signatures?: SignatureReader | undefined
   /** Tag or digest in the source. */
   readonly from: string | Digest
   /** Called once the policy has agreed. */
@@ -64,6 +69,8 @@ export interface CopiedImage {
   readonly blobs: BlobCounts
   /** What went with it. */
   readonly attached: readonly AttachedName[]
+  /** How many OpenPGP signatures went with it. */
+  readonly openPgp: number
   /** What refers to the index out of which one image was copied, and so stayed behind. */
   readonly left: readonly AttachedName[]
 }
@@ -85,7 +92,7 @@ export interface RefusedImage {
  */
 export async function copyImage(options: CopyOptions): Promise<CopiedImage | RefusedImage> {
   const { from, select, signal } = options
-  const source = withSignatureTags(options.source)
+  const source = withSignatureTags(options.source, options.signatures)
   const image = await readImage(source, from, select, signal)
   const verdicts = await judgeImages(options, source, image)
   if (verdicts.some(({ outcome }) => outcome === 'denied')) return { outcome: 'denied', verdicts }
@@ -134,7 +141,7 @@ async function readAttached(
   const digests = image.manifests.map(({ digest }) => digest)
   const openPgp = new Map<Digest, readonly Uint8Array[]>()
   for (const digest of digests) {
-    const signatures = await source.listOpenPgp(digest)
+    const signatures = await source.listOpenPgp(digest, signal)
     if (signatures.length > 0) openPgp.set(digest, signatures)
   }
   return {
@@ -153,7 +160,7 @@ async function copyTo(
 ): Promise<CopiedImage> {
   const { onEvent = () => undefined, signal } = options
   const { destination } = target
-  refuseAttached(destination, found)
+  await refuseAttached(target, found, signal)
   const compressed =
     source.makesManifests === true && destination.rules.compressed
       ? await compressLayers(source, image.manifests, options.temporaryFolder, signal)
@@ -180,6 +187,10 @@ async function copyTo(
       if (manifest !== root) await destination.putManifest(manifest, withSignal)
       if (manifest !== root) onEvent({ kind: 'manifest', digest: manifest.digest })
     }
+    // A registry keeps signatures of what it has alone; until the tag moves, nobody knows of it.
+    if (found.openPgp.size > 0 && target.signatures !== undefined) {
+      await destination.putManifest(root, withSignal)
+    }
     await putAttached(source, target, found, onEvent, signal)
     const named = target.tag === undefined ? {} : { tag: target.tag }
     await destination.putManifest(root, { ...withSignal, ...named })
@@ -190,6 +201,7 @@ async function copyTo(
       manifests: converted.map(({ digest }) => digest),
       blobs,
       attached: found.attached.map(attachedName),
+      openPgp: [...found.openPgp.values()].flat().length,
       left: found.left.map(attachedName),
     }
   } finally {
@@ -217,11 +229,18 @@ function boundBy(
 }
 
 /** What could not go along is not left out unasked. */
-function refuseAttached({ name, rules, putSignatures }: ImageDestination, found: FoundAttached): void {
+async function refuseAttached(
+  { destination, signatures }: CopyTarget,
+  found: FoundAttached,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { name, rules, putSignatures } = destination
+  const inFiles = putSignatures !== undefined
+  if (found.openPgp.size > 0 && !inFiles) await signatures?.checkWritable(signal)
   const what =
     found.attached.length > 0 && !rules.attached
       ? `${found.attached.length} signature(s) or other referrers`
-      : found.openPgp.size > 0 && putSignatures === undefined
+      : found.openPgp.size > 0 && !inFiles && signatures === undefined
         ? 'OpenPGP signatures'
         : undefined
   if (what === undefined) return

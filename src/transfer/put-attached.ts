@@ -1,5 +1,10 @@
 import type { Digest, ImageDestination, ImageSource } from '../oci/index.ts'
-import { encodeSignatureBlob, mergeSignatures, toSignatureBlobs } from '../signature/index.ts'
+import {
+  encodeSignatureBlob,
+  mergeSignatures,
+  type SignatureStore,
+  toSignatureBlobs,
+} from '../signature/index.ts'
 import type { Attached } from './attached.ts'
 import type { CopyEvent } from './events.ts'
 
@@ -7,6 +12,8 @@ import type { CopyEvent } from './events.ts'
 interface AttachedTarget {
   readonly destination: ImageDestination
   readonly readable?: ImageSource & ImageDestination
+  /** Where OpenPGP signatures go that the destination itself does not keep. */
+  readonly signatures?: SignatureStore
 }
 
 interface AttachedImages {
@@ -16,7 +23,7 @@ interface AttachedImages {
 
 /**
  * Stores what refers to an image, whose blobs are there: signatures in files where the destination keeps them so,
- * else each manifest under its digest and its tag. Signatures and attestations that the destination has of its own
+ * else each manifest under its digest and its tag, and OpenPGP signatures in the store beside it. Signatures and attestations that the destination has of its own
  * stay; for an SBOM, which replaces an older one, the tag moves.
  * @throws what source and destination throw
  */
@@ -27,7 +34,7 @@ export async function putAttached(
   onEvent: (event: CopyEvent) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { destination } = target
+  const { destination, signatures } = target
   const files = new Map<Digest, Uint8Array[]>([...openPgp].map(([digest, blobs]) => [digest, [...blobs]]))
   // What refers to something comes after it in the list, and is stored first.
   for (const one of attached.toReversed()) {
@@ -43,7 +50,10 @@ export async function putAttached(
       ...(one.tag === undefined ? {} : { tag: one.tag }),
     })
   }
-  for (const [digest, blobs] of files) await destination.putSignatures?.(digest, blobs)
+  for (const [digest, blobs] of files) {
+    if (destination.putSignatures !== undefined) await destination.putSignatures(digest, blobs)
+    else await signatures?.add(digest, blobs, signal)
+  }
 }
 
 /** Whether it is kept in signature files: cosign's signatures in `dir:`. */

@@ -4,24 +4,29 @@ import {
   type DetachedSignatures,
   decodeSignatureBlob,
   type SignatureBlob,
+  type SignatureStore,
   toSignatureImage,
 } from '../signature/index.ts'
+
+/** The store beside a source whose own files are not the signatures. */
+export type SignatureReader = Pick<SignatureStore, 'name' | 'list'>
 
 /** A source whose signature files can be read as cosign's signature tags. */
 export interface SignedSource extends ImageSource {
   /** OpenPGP signatures beside a manifest, which no tag can hold. */
-  listOpenPgp(digest: Digest): Promise<readonly Uint8Array[]>
+  listOpenPgp(digest: Digest, signal?: AbortSignal): Promise<readonly Uint8Array[]>
 }
 
 /**
- * Shows the sigstore signatures that a store keeps in files (`dir:`) at the tags where cosign keeps them in a registry,
- * so that all that reads signatures reads these. Where the store has the tag itself, that is read.
+ * Shows the sigstore signatures that a store keeps in files (`dir:`, a lookaside store) at the tags where cosign keeps
+ * them in a registry, so that all that reads signatures reads these. Where the source has the tag itself, that is read.
+ * @param beside where the signatures are, if not in the source.
  */
-export function withSignatureTags(source: ImageSource): SignedSource {
+export function withSignatureTags(source: ImageSource, beside?: SignatureReader): SignedSource {
   const files = new Map<Digest, Promise<readonly SignatureBlob[]>>()
   const images = new Map<Digest, DetachedSignatures>()
   const filesOf = (digest: Digest, signal?: AbortSignal): Promise<readonly SignatureBlob[]> => {
-    const read = files.get(digest) ?? readFiles(source, digest, signal)
+    const read = files.get(digest) ?? readFiles(source, beside, digest, signal)
     files.set(digest, read)
     return read
   }
@@ -53,20 +58,20 @@ export function withSignatureTags(source: ImageSource): SignedSource {
       return source.getBlob(descriptor, signal)
     },
     listReferrers: (digest, signal) => source.listReferrers(digest, signal),
-    listOpenPgp: async (digest) =>
-      (await filesOf(digest)).flatMap((file) => (file.kind === 'openpgp' ? [file.bytes] : [])),
+    listOpenPgp: async (digest, signal) =>
+      (await filesOf(digest, signal)).flatMap((file) => (file.kind === 'openpgp' ? [file.bytes] : [])),
   }
 }
 
 async function readFiles(
   source: ImageSource,
+  beside: SignatureReader | undefined,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly SignatureBlob[]> {
-  const blobs = (await source.listSignatures?.(digest, signal)) ?? []
-  return blobs.map((bytes, i) =>
-    decodeSignatureBlob(bytes, `The signature ${i + 1} of ${digest} in ${source.name}`),
-  )
+  const blobs = (await source.listSignatures?.(digest, signal)) ?? (await beside?.list(digest, signal)) ?? []
+  const name = source.listSignatures === undefined ? beside?.name : source.name
+  return blobs.map((bytes, i) => decodeSignatureBlob(bytes, `The signature ${i + 1} of ${digest} in ${name}`))
 }
 
 function subjectOfTag(tag: string): Digest | undefined {

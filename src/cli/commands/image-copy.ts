@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { CosignetError, encodeUtf8, writeFileAtomically } from '../../core/index.ts'
-import { type ImageLocation, parseLocation, repositoryName } from '../../oci/index.ts'
+import { type ImageLocation, type ImageSource, parseLocation, repositoryName } from '../../oci/index.ts'
+import type { SignatureStore } from '../../signature/index.ts'
 import { type CopiedImage, copyImage, type ImageFormat, type RefusedImage } from '../../transfer/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
 import { defineCommand } from '../command.ts'
@@ -10,7 +11,7 @@ import { formatLocation, openImage, openTarget } from '../image-access.ts'
 import { type PolicyFlags, readJudge } from '../image-policy.ts'
 import { PLATFORM_FLAGS, type PlatformFlags, wantedPlatform } from '../platform-flags.ts'
 import { formatBytes, showProgress } from '../progress.ts'
-import { openRegistryAccess } from '../registry-access.ts'
+import { openRegistryAccess, type RegistryAccess } from '../registry-access.ts'
 import {
   type RegistrySideFlags,
   registryFlags,
@@ -18,6 +19,7 @@ import {
   SHARED_REGISTRY_FLAGS,
   type SharedRegistryFlags,
 } from '../registry-flags.ts'
+import { openSignatureStore } from '../signature-stores.ts'
 import { formatVerdict } from '../verdict-text.ts'
 
 interface Flags
@@ -93,10 +95,20 @@ export const command = defineCommand<Flags, [string, string]>({
         openDaemon: () => openDaemon(cli, flags.srcDaemonHost),
       })
       try {
+        const beside = flags.removeSignatures
+          ? undefined
+          : {
+              source: await openStore(cli, flags, sourceAccess, source, opened.source),
+              target: await openStore(cli, flags, targetAccess, destination),
+            }
         const result = await copyImage({
           source: opened.source,
+          signatures: beside?.source,
           from: opened.from,
-          openTarget: () => openTarget(destination, places, source),
+          openTarget: async () => ({
+            ...(await openTarget(destination, places, source)),
+            ...(beside?.target === undefined ? {} : { signatures: beside.target }),
+          }),
           select: flags.all ? 'all' : wantedPlatform(flags),
           attached: !flags.removeSignatures,
           preserveDigests: flags.preserveDigests,
@@ -126,6 +138,19 @@ export const command = defineCommand<Flags, [string, string]>({
   },
 })
 
+/** The store beside an image in a registry; other places keep signatures themselves, or none. */
+async function openStore(
+  cli: Cli,
+  { registryCa }: Flags,
+  access: RegistryAccess,
+  location: ImageLocation,
+  source?: ImageSource,
+): Promise<SignatureStore | undefined> {
+  if (location.transport !== 'docker') return undefined
+  const open = source === undefined ? {} : { source }
+  return (await openSignatureStore(cli, access, location, { registryCa, ...open })).store
+}
+
 function refused({ verdicts }: RefusedImage): Outcome {
   return {
     exit: 1,
@@ -135,7 +160,8 @@ function refused({ verdicts }: RefusedImage): Outcome {
 }
 
 function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, result: CopiedImage): Outcome {
-  const { digest, manifests, blobs, attached, left } = result
+  const { digest, manifests, blobs, attached, openPgp, left } = result
+  const along = attached.length + openPgp
   if (left.length > 0) {
     cli.say(
       `Note: ${left.length} signature(s) or other referrers of the whole index stay behind; copy it with --all to take them along.`,
@@ -148,7 +174,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
     `${blobs.present} there already`,
     ...(blobs.mounted > 0 ? [`${blobs.mounted} mounted`] : []),
     ...(blobs.left > 0 ? [`${blobs.left} foreign left where they are`] : []),
-    ...(attached.length > 0 ? [`${attached.length} signature(s) and other referrers went along`] : []),
+    ...(along > 0 ? [`${along} signature(s) and other referrers went along`] : []),
   ]
   return {
     exit: 0,
@@ -160,6 +186,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
       manifests,
       blobs,
       attached,
+      openPgp,
       left,
     }),
     text: `Copied ${formatLocation(source)} to ${formatLocation(destination)}\n${moved.join(', ')}\n${name}`,
