@@ -10,6 +10,11 @@ export { type GitHubOptions, openGitHubSecrets } from './github-secrets.ts'
 export { type GitLabOptions, openGitLabVariables } from './gitlab-variables.ts'
 export { importPrivateKey } from './import-key.ts'
 export type { OpenPgpAlgorithm, OpenPgpHash } from './openpgp-algorithms.ts'
+export {
+  type GeneratedOpenPgpKey,
+  type GenerateOpenPgpKeyOptions,
+  generateOpenPgpKey,
+} from './openpgp-generate.ts'
 export { type OpenPgpKey, parseOpenPgpKeys } from './openpgp-key.ts'
 export { encodePacket, type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'
 export type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
@@ -26,6 +31,7 @@ export {
   SUBPACKETS,
   secondsIn,
 } from './openpgp-signature.ts'
+export { type OpenPgpSigner, openOpenPgpSigner } from './openpgp-signer.ts'
 export { hashStartMatches, verifyOpenPgpSignature } from './openpgp-verify.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { generateKeyPair, type SigningKey } from './signing-key.ts'
@@ -38,4 +44,12 @@ export {
 } from './store-reference.ts'
 export type { KeyPairFiles, KeyStore, PutKeyPairOptions, ReadableKeyStore } from './stores.ts'
 export { verifySignature } from './verify-signature.ts'
+export {
+  findKeyFile,
+  type KeyFilePaths,
+  type KeyFiles,
+  keyFileExists,
+  keyFilePaths,
+  writeKeyFiles,
+} from './write-key-files.ts'
 export { type WriteKeyPairOptions, type WrittenKeyPair, writeKeyPair } from './write-key-pair.ts'

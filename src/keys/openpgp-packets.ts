@@ -46,9 +46,18 @@ export function readPackets(bytes: Uint8Array, what: string): readonly OpenPgpPa
   return packets
 }
 
-/** Writes a packet with a new header and a length in one piece. */
+/** Writes a packet with the header that gpg gives it: an old one, and a new one for literal data. */
 export function encodePacket(tag: number, body: Uint8Array): Uint8Array {
-  return Buffer.concat([Uint8Array.of(0xc0 | tag), encodeLength(body.byteLength), body])
+  const { byteLength } = body
+  if (tag === PACKET_TAGS.literal) {
+    return Buffer.concat([Uint8Array.of(0xc0 | tag), encodeLength(byteLength), body])
+  }
+  const header = 0x80 | (tag << 2)
+  if (byteLength < 0x100) return Buffer.concat([Uint8Array.of(header, byteLength), body])
+  const long = Buffer.alloc(5, header | 2)
+  long.writeUInt32BE(byteLength, 1)
+  const short = Uint8Array.of(header | 1, byteLength >> 8, byteLength & 0xff)
+  return Buffer.concat([byteLength < 0x10000 ? short : long, body])
 }
 
 /** Writes a length as new headers and subpackets carry it (RFC 9580, section 4.2.1), in as few bytes as it needs. */
