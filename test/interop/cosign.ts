@@ -1,7 +1,7 @@
 import { peer } from './peers.ts'
 import type { RunOptions, Sandbox } from './sandbox.ts'
 
-export type CosignName = 'cosign3' | 'cosign2'
+export type CosignName = 'cosign3' | 'cosign2' | 'cosign22'
 
 /** The cosigns that are tried, and the flags by which each signs in the legacy format without a transparency log. */
 export const COSIGNS = [
@@ -12,8 +12,11 @@ export const COSIGNS = [
   { cosign: 'cosign2', legacy: ['--tlog-upload=false'] },
 ] as const
 
+/** These, and the oldest that the guide of CoCo names. */
+export const ALL_COSIGNS = [...COSIGNS, { cosign: 'cosign22', legacy: ['--tlog-upload=false'] }] as const
+
 /** The empty password is a password too: without the variable, cosign would ask for one. */
-const PASSWORD: RunOptions = { env: { COSIGN_PASSWORD: '' } }
+export const PASSWORD: RunOptions = { env: { COSIGN_PASSWORD: '' } }
 
 /** Makes a key pair with cosign 3: `NAME.key` and `NAME.pub`. */
 export async function makeCosignKey(sandbox: Sandbox, name: string): Promise<{ key: string; pub: string }> {
@@ -33,7 +36,7 @@ export async function cosignSign(
   reference: string,
   flags: readonly string[] = [],
 ): Promise<void> {
-  const legacy = COSIGNS.find((row) => row.cosign === cosign)?.legacy ?? []
+  const legacy = ALL_COSIGNS.find((row) => row.cosign === cosign)?.legacy ?? []
   await sandbox.succeed(
     peer(cosign),
     ['sign', '--yes', ...legacy, '--key', key, ...flags, reference],

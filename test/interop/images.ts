@@ -81,11 +81,16 @@ export async function pushNewImage(
   architectures: readonly string[] = ['amd64'],
 ): Promise<TestImage & { readonly reference: string }> {
   const image = await makeImage(sandbox, architectures)
+  await pushImage(sandbox, image, repository)
+  return { ...image, reference: `${repository}@${image.digest}` }
+}
+
+/** Puts an image into a registry as `REPOSITORY:latest` with skopeo, byte for byte. */
+export async function pushImage(sandbox: Sandbox, image: TestImage, repository: string): Promise<void> {
   await sandbox.succeed(peer('skopeo'), [
     ...['--insecure-policy', 'copy', '--all', '--preserve-digests', '--dest-tls-verify=false'],
     ...[`oci:${image.layout}`, `docker://${repository}:latest`],
   ])
-  return { ...image, reference: `${repository}@${image.digest}` }
 }
 
 function sha256(bytes: Uint8Array): string {
