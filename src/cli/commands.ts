@@ -8,6 +8,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/key-generate.ts'),
   },
   {
+    name: 'key import',
+    brief: 'Import a private key of another tool',
+    load: () => import('./commands/key-import.ts'),
+  },
+  {
     name: 'image build',
     brief: 'Build an image from a Dockerfile that runs nothing',
     load: () => import('./commands/image-build.ts'),
@@ -61,6 +66,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'verify',
     brief: 'Verify images with a public key, as cosign does',
     load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'signatures',
+    brief: 'Show what refers to an image, and who can verify it',
+    load: () => import('./commands/signatures.ts'),
   },
   {
     name: 'register',

@@ -16,7 +16,7 @@ export {
   generateOpenPgpKey,
 } from './openpgp-generate.ts'
 export { type OpenPgpKey, parseOpenPgpKeys } from './openpgp-key.ts'
-export { encodePacket, type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'
+export { parseOpenPgpMessage, type UntrustedOpenPgpMessage } from './openpgp-message.ts'
 export type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
 export type { OpenPgpKeyPart, OpenPgpSubkey } from './openpgp-self-signatures.ts'
 export {
@@ -27,10 +27,10 @@ export {
   issuerKeyId,
   keyIdIn,
   type OpenPgpSignature,
-  parseOpenPgpSignature,
   SUBPACKETS,
   secondsIn,
 } from './openpgp-signature.ts'
+export { type GpgSignerOptions, gpgSigner } from './openpgp-gpg.ts'
 export { type OpenPgpSigner, openOpenPgpSigner } from './openpgp-signer.ts'
 export { hashStartMatches, verifyOpenPgpSignature } from './openpgp-verify.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'

@@ -87,6 +87,12 @@ const KINDS: Readonly<Record<string, string>> = {
 /** Tags of OpenPGP packets that a binary key file begins with (RFC 9580, section 4.2). */
 const OPENPGP_KEY = /^[\x98\x99\xc6\x94\x95\xc5]/
 
+/** Whether a file begins as an OpenPGP key does, public or private, armored or binary. Its content is not looked at. */
+export function looksLikeOpenPgp(bytes: Uint8Array): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  return OPENPGP_KEY.test(text) || /(?:^|\n)-----BEGIN PGP (?:PUBLIC|PRIVATE) KEY BLOCK-----/.test(text)
+}
+
 function notPem(text: string, what: string): CosignetError {
   const trimmed = text.trim()
   if (trimmed === '') return invalidKey(what, 'it is empty')

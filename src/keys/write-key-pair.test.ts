@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -34,6 +34,46 @@ describe('writeKeyPair', () => {
     })
     expect(await readdir(folder)).toEqual([name])
     expect(await readFile(join(folder, name), 'utf8')).toBe('mine')
+  })
+
+  it('replaces a pair where it is told to', async () => {
+    const prefix = join(folder, 'cosign')
+    const old = await writeKeyPair({ prefix, password })
+    const { publicKey } = await writeKeyPair({ prefix, password, replace: true })
+    expect(publicKey.fingerprint).not.toBe(old.publicKey.fingerprint)
+    const key = await decryptPrivateKey(await readFile(`${prefix}.key`), password)
+    expect(key.publicKey.fingerprint).toBe(publicKey.fingerprint)
+    const pub = parsePublicKey(await readFile(`${prefix}.pub`), 'The key')
+    expect(pub.fingerprint).toBe(publicKey.fingerprint)
+    expect((await readdir(folder)).sort()).toEqual(['cosign.key', 'cosign.pub'])
+    expect((await stat(`${prefix}.key`)).mode & 0o777).toBe(0o600)
+  })
+
+  it('replaces where nothing is', async () => {
+    await writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true })
+    expect((await readdir(folder)).sort()).toEqual(['cosign.key', 'cosign.pub'])
+  })
+
+  it.each([
+    ['the public key', 'cosign.pub', 'cosign.key'],
+    ['the private key', 'cosign.key', 'cosign.pub'],
+  ])('leaves the old pair where %s cannot be replaced', async (_, blocked, other) => {
+    await mkdir(join(folder, blocked, 'in'), { recursive: true })
+    await writeFile(join(folder, other), 'mine')
+    await expect(
+      writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true }),
+    ).rejects.toMatchObject({ code: 'FILE', message: expect.stringContaining('cannot be replaced') })
+    expect((await readdir(folder)).sort()).toEqual(['cosign.key', 'cosign.pub'])
+    expect(await readFile(join(folder, other), 'utf8')).toBe('mine')
+    expect(await readdir(join(folder, blocked))).toEqual(['in'])
+  })
+
+  it('leaves no public key where none was and the private key cannot be replaced', async () => {
+    await mkdir(join(folder, 'cosign.key'))
+    await expect(
+      writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true }),
+    ).rejects.toMatchObject({ code: 'FILE' })
+    expect(await readdir(folder)).toEqual(['cosign.key'])
   })
 
   it('writes through no dangling link', async () => {

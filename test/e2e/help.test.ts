@@ -30,7 +30,8 @@ const SERVER = 'listen tls-cert tls-key storage'
 
 /** Flags by command, as the documentation promises them; `--output`, `--debug` and `--help` are everywhere. */
 const FLAGS: Readonly<Record<string, string>> = {
-  'key generate': 'output-key-prefix',
+  'key generate': 'output-key-prefix password-file yes',
+  'key import': 'output-key-prefix import-password-file password-file yes',
   'image build': `file platform quiet dest-daemon-host ${TWO_REGISTRIES}`,
   login: 'username password password-stdin get-login authfile cert-dir tls-verify registry-ca',
   logout: 'all authfile',
@@ -56,6 +57,8 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** One letter for a flag, as skopeo, podman and docker have it. */
 const LETTERS: Readonly<Record<string, string>> = {
+  'key generate': 'y=yes',
+  'key import': 'y=yes',
   'image build': 'f=file q=quiet',
   login: 'u=username p=password',
   logout: 'a=all',
