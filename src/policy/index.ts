@@ -6,8 +6,10 @@
 export type { EvaluateOptions, ImageToJudge } from './context.ts'
 export { createPolicy } from './create-policy.ts'
 export { evaluatePolicy, judged } from './evaluate.ts'
+export { evaluateKeys } from './evaluate-keys.ts'
 export { identityMismatch } from './identity.ts'
-export type { TrustedKey } from './keys-requirement.ts'
+export type { EvaluateKeysOptions } from './keys-context.ts'
+export type { KeysRequirement, TrustedKey } from './keys-requirement.ts'
 export { parsePolicy } from './parse-policy.ts'
 export type { KeyFields, Policy, Requirement, Scopes, SignedIdentity } from './policy.ts'
 export { PROFILES, type Profile, type ProfileRules } from './profiles.ts'
@@ -26,6 +28,7 @@ export type {
   SignatureTime,
   Signer,
 } from './seen-signature.ts'
+export { type ReadFactsOptions, readSignatureFacts } from './signature-facts.ts'
 export {
   type AllowedVerdict,
   type Denial,
@@ -39,3 +42,5 @@ export {
   toVerdict,
   type Verdict,
 } from './verdict.ts'
+export { type SignedManifests, VERIFIERS, type Verifier } from './verifiers.ts'
+export { type SignatureFact, type SignedImage, type VerifierAnswer, whoCanVerify } from './who-can-verify.ts'

@@ -1,5 +1,6 @@
 import { CosignetError } from '../core/index.ts'
 import type { OpenPgpKey, PublicKey } from '../keys/index.ts'
+import type { RekorKeys } from '../signature/index.ts'
 
 /** A key whose signatures count, or the OpenPGP keys of one file. */
 export type TrustedKey =
@@ -21,6 +22,18 @@ export interface KeysRequirement {
   readonly annotations: Readonly<Record<string, string>>
   /** Whether a signature must name the digest of the image. False only looks at signatures in cosign's signature image. */
   readonly checkClaims: boolean
+  /**
+   * Logs of which one must have taken a signature in. Default: no log is asked for, as by cosign's
+   * `--insecure-ignore-tlog`. OpenPGP signatures are in no log, so then none counts.
+   */
+  readonly rekorKeys?: RekorKeys
+}
+
+export type CosignKey = Extract<TrustedKey, { kind: 'cosign' }>
+
+/** The keys that are not OpenPGP keys, in their order. */
+export function cosignKeysOf({ keys }: KeysRequirement): readonly CosignKey[] {
+  return keys.filter((trusted) => trusted.kind === 'cosign')
 }
 
 /** Tells OpenPGP keys apart by the fingerprint of the primary key, others by that of the SPKI: a file may repeat one. */

@@ -5,6 +5,7 @@ import { guestPemContent } from './key-pem.ts'
 import type { KeyFields } from './policy.ts'
 import { PROFILES } from './profiles.ts'
 import { parseResourceLocation, type ResourceLocation } from './resources.ts'
+import { unusableKey } from './usable-key.ts'
 import type { DenialCause } from './verdict.ts'
 
 /** The key of a requirement, or why the verifier has none. */
@@ -20,7 +21,7 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
   const { bytes, name } = loaded
   try {
     const key = readKey(context, bytes, name)
-    const reason = unreadable(context, key)
+    const reason = unusableKey(key, PROFILES[context.profile].rules)
     if (reason !== undefined) {
       const message = `${name} is ${reason}.`
       return failed(context, { code: 'key-invalid', message, fix: REPLACE_KEY })
@@ -62,21 +63,6 @@ function readGuestKey(bytes: Uint8Array, name: string): PublicKey | undefined {
     if (isCosignetError(error, 'INVALID_KEY')) return undefined
     throw error
   }
-}
-
-/** Why the verifier does not take a key that is otherwise in order, as what it is. */
-function unreadable(context: RequirementContext, key: PublicKey): string | undefined {
-  const { keyAlgorithms, rsa } = PROFILES[context.profile].rules
-  if (!keyAlgorithms.includes(key.algorithm)) {
-    return `an ${key.algorithm} key, which this verifier cannot read; it reads ${keyAlgorithms.join(', ')}`
-  }
-  const { modulusLength: bits, publicExponent: exponent } = key.keyObject.asymmetricKeyDetails ?? {}
-  if (bits === undefined || exponent === undefined) return undefined
-  if (bits < rsa.bits[0] || bits > rsa.bits[1]) {
-    return `an RSA key of ${bits} bits, and this verifier reads ${rsa.bits[0]} to ${rsa.bits[1]}`
-  }
-  const fits = exponent >= rsa.exponent[0] && exponent <= rsa.exponent[1] && exponent % 2n === 1n
-  return fits ? undefined : `an RSA key with the exponent ${exponent}, which this verifier does not read`
 }
 
 const REPLACE_KEY =

@@ -14,6 +14,8 @@ export type SignatureFault =
   | 'no-signature'
   /** None of the keys made it, or what it covers was changed. */
   | 'wrong-key'
+  /** One of the keys made it, over the payload that this image has when nobody changes it. */
+  | 'payload-changed'
   /** It is of a kind that this program does not verify. */
   | 'unsupported'
   /** It is good, and of another image. */
@@ -57,8 +59,8 @@ export interface Signer {
 export interface SignatureTime {
   /** RFC 3339, UTC, to the second. */
   readonly at: string
-  /** `log`: the transparency log. `signature`: the OpenPGP signature. `payload`: what was signed. `manifest`: beside it. */
-  readonly source: 'log' | 'signature' | 'payload' | 'manifest'
+  /** `log`: the transparency log. `signature`: the OpenPGP signature. `payload`: what was signed. */
+  readonly source: 'log' | 'signature' | 'payload'
   /** True where nobody who is trusted vouches for it. */
   readonly claimed: boolean
 }
@@ -77,5 +79,28 @@ export interface SeenSignature {
   /** Whether it counts for the verdict. */
   readonly counts: boolean
   /** Why it does not count. */
-  readonly fault?: { readonly code: SignatureFault; readonly message: string }
+  readonly fault?: Fault
+}
+
+export interface Fault {
+  readonly code: SignatureFault
+  /** One sentence. */
+  readonly message: string
+}
+
+/** A signature of which there is nothing to tell but why it cannot be read. @param reason without a full stop. */
+export function unreadable(
+  kind: SignatureKind,
+  location: string,
+  reason: string,
+  digest?: Digest,
+): SeenSignature {
+  return {
+    kind,
+    location,
+    ...(digest === undefined ? {} : { digest }),
+    claims: {},
+    counts: false,
+    fault: { code: 'unreadable', message: `${reason}.` },
+  }
 }

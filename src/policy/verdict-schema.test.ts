@@ -33,6 +33,7 @@ const CODES: Record<DenialCode, true> = {
   'identity-mismatch': true,
   'annotation-mismatch': true,
   'not-logged': true,
+  expired: true,
   'too-few-signers': true,
   'image-missing': true,
   'image-invalid': true,
@@ -69,6 +70,7 @@ const FAULTS: Record<SignatureFault, true> = {
   unreadable: true,
   'no-signature': true,
   'wrong-key': true,
+  'payload-changed': true,
   unsupported: true,
   'other-image': true,
   'not-a-signature': true,
@@ -81,7 +83,6 @@ const TIME_SOURCES: Record<SignatureTime['source'], true> = {
   log: true,
   signature: true,
   payload: true,
-  manifest: true,
 }
 const PROFILE_NAMES: Record<ProfileName, true> = { guest: true, cosign: true }
 

@@ -23,6 +23,7 @@ export type DenialCode =
   | 'identity-mismatch'
   | 'annotation-mismatch'
   | 'not-logged'
+  | 'expired'
   | 'too-few-signers'
   | 'image-missing'
   | 'image-invalid'

@@ -173,7 +173,8 @@ function blobOf({ digest, size }: Descriptor): string {
   return `${digest} ${size}`
 }
 
-function toAttachment(descriptor: Descriptor, payload: Uint8Array): UntrustedAttachment {
+/** A signature as it stands in a layer. @param payload bytes that have the digest of the descriptor. */
+export function toAttachment(descriptor: Descriptor, payload: Uint8Array): UntrustedAttachment {
   const { annotations = {} } = descriptor
   const signature = annotations[COSIGN.signature]
   const certificate = annotations[COSIGN.certificate]

@@ -1,0 +1,98 @@
+import { isCosignetError } from '../core/index.ts'
+import type { EvaluateKeysOptions, KeysContext } from './keys-context.ts'
+import { explainTooFew } from './keys-denial.ts'
+import { checkRequired, fingerprintsOf, type TrustedKey } from './keys-requirement.ts'
+import { warnOfKeys } from './keys-warnings.ts'
+import { seeBundles } from './see-bundles.ts'
+import { seeCosignSignatures } from './see-cosign.ts'
+import { seeStoredSignatures } from './see-stored.ts'
+import type { SeenSignature } from './seen-signature.ts'
+import { checkUsableKeys } from './usable-key.ts'
+import { toVerdict, type Verdict } from './verdict.ts'
+
+/**
+ * Decides whether enough different keys have signed an image: the requirement that `verify --key` compiles to. Every
+ * signature is judged for itself, so that none can hide another, whatever is wrong with it. Which repository it names
+ * does not matter, as for `cosign verify --key`.
+ *
+ * Signatures are looked for where the keys that are given could have put them; where too few are found, also elsewhere,
+ * to say why.
+ * @throws USAGE for a number of keys that are not given; INVALID_KEY for a key that cosign cannot read; TOO_LARGE for
+ * more signatures than `LIMITS` allow; and what `source` and the signature store throw because they cannot be reached.
+ */
+export async function evaluateKeys(options: EvaluateKeysOptions): Promise<Verdict> {
+  const { requirement, image } = options
+  checkRequired(requirement)
+  checkUsableKeys(requirement.keys)
+  const context: KeysContext = { ...options, trace: [] }
+  describeKeys(context)
+  const [likely, others] = placesFor(context)
+  const seen = (await Promise.all(likely.map((see) => see(context)))).flat()
+  const signers = new Set(
+    seen.flatMap(({ counts, signer }) => (counts && signer !== undefined ? [signer.fingerprint] : [])),
+  )
+  const isMet = signers.size >= requirement.required
+  const all = isMet ? seen : [...seen, ...(await seeIfPossible(context, others))]
+  warnOfKeys(context, all)
+  const given = fingerprintsOf(requirement.keys).size
+  context.trace.push({
+    step: 'requirement',
+    outcome: isMet ? 'ok' : 'failed',
+    message: `${signers.size} of ${given} key(s) signed the image, and ${requirement.required} must have.`,
+    facts: { signers: signers.size, required: requirement.required, keys: given },
+  })
+  const denial = isMet ? undefined : explainTooFew(context, all, signers.size)
+  const judged = { reference: image.name, manifestDigest: image.digest }
+  return toVerdict('cosign', judged, context.trace, denial, all)
+}
+
+type Place = (context: KeysContext) => Promise<readonly SeenSignature[]>
+
+/** Where signatures of the keys can be, and where they cannot. A store that costs no request is always looked into. */
+function placesFor({ requirement, source }: KeysContext): readonly [readonly Place[], readonly Place[]] {
+  const has = (kind: TrustedKey['kind']): boolean => requirement.keys.some((trusted) => trusted.kind === kind)
+  const places: readonly (readonly [Place, boolean])[] = [
+    [seeCosignSignatures, has('cosign')],
+    [seeBundles, has('cosign')],
+    [seeStoredSignatures, has('openpgp') || source.listSignatures !== undefined],
+  ]
+  const those = (likely: boolean): readonly Place[] =>
+    places.flatMap(([see, isLikely]) => (isLikely === likely ? [see] : []))
+  return [those(true), those(false)]
+}
+
+/** Signatures that cannot count, to say why there are too few: it does not matter if they cannot be had. */
+async function seeIfPossible(
+  context: KeysContext,
+  places: readonly Place[],
+): Promise<readonly SeenSignature[]> {
+  const found = places.map(async (see) => {
+    try {
+      return await see(context)
+    } catch (error) {
+      if (isCosignetError(error) && error.code !== 'ABORTED') return []
+      throw error
+    }
+  })
+  return (await Promise.all(found)).flat()
+}
+
+function describeKeys({ requirement: { keys }, trace }: KeysContext): void {
+  for (const trusted of keys) {
+    const described =
+      trusted.kind === 'cosign'
+        ? [{ algorithm: trusted.key.algorithm, fingerprint: trusted.key.fingerprint }]
+        : trusted.keys.map(({ fingerprint, algorithmName }) => ({
+            algorithm: `OpenPGP ${algorithmName}`,
+            fingerprint,
+          }))
+    for (const { algorithm, fingerprint } of described) {
+      trace.push({
+        step: 'key',
+        outcome: 'ok',
+        message: `${trusted.name} is an ${algorithm} key with the fingerprint ${fingerprint}.`,
+        facts: { algorithm, fingerprint },
+      })
+    }
+  }
+}
