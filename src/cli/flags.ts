@@ -49,3 +49,11 @@ export function manyTexts(
 ): TypedPositionalParameters<string[], CommandContext> {
   return { kind: 'array', minimum: 1, parameter: { parse: parseText, placeholder, brief } }
 }
+
+/** A flag that may be given more than once, or left out. */
+export function repeatedText(
+  brief: string,
+  placeholder: string,
+): TypedFlagParameter<readonly string[] | undefined> {
+  return { kind: 'parsed', parse: parseText, variadic: true, optional: true, brief, placeholder }
+}

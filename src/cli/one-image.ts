@@ -4,7 +4,7 @@ import type { Cli } from './cli.ts'
 import { type DaemonAccess, openDaemon } from './daemon-access.ts'
 import { optionalText } from './flags.ts'
 import { type OpenedImage, openImage } from './image-access.ts'
-import { openRegistryAccess } from './registry-access.ts'
+import { openRegistryAccess, type RegistryAccess } from './registry-access.ts'
 import {
   type RegistrySideFlags,
   registryFlags,
@@ -37,12 +37,22 @@ export async function withImage<T>(
   use: (image: OpenedImage, location: ImageLocation) => Promise<T>,
 ): Promise<T> {
   const location = parseLocation(name)
+  return await withImageAt(cli, flags, location, async (image) => await use(image, location))
+}
+
+/** Lends the image at a location, and the way to registries, to `use`. @throws as `openImage` */
+export async function withImageAt<T>(
+  cli: Cli,
+  flags: OneImageFlags,
+  location: ImageLocation,
+  use: (image: OpenedImage, access: RegistryAccess) => Promise<T>,
+): Promise<T> {
   const access = await openRegistryAccess(cli, registrySettings('', flags))
   try {
     const openDaemonHost = (): DaemonAccess => openDaemon(cli, flags.daemonHost)
     const image = await openImage(location, { ...access, openDaemon: openDaemonHost })
     try {
-      return await use(image, location)
+      return await use(image, access)
     } finally {
       await image.close()
     }

@@ -1,13 +1,5 @@
 import type { KeyAlgorithm } from '../keys/index.ts'
-
-/** The ways in which a signature is kept beside an image. */
-export type SignatureFormat =
-  /** cosign's tag `sha256-….sig`. */
-  | 'cosign'
-  /** A sigstore bundle as an OCI referrer, what cosign 3 writes by default. */
-  | 'bundle'
-  /** An OpenPGP message in a lookaside store, in the registry by its extension, or in `dir:`. */
-  | 'simple'
+import type { SignatureKind } from './seen-signature.ts'
 
 /** A rule, and where it was read. */
 export interface Sourced<T> {
@@ -28,7 +20,7 @@ export type SignedManifests =
 /** What decides whether a verifier that holds the right public key accepts an image that is signed. */
 export interface Verifier {
   readonly name: string
-  readonly reads: Readonly<Record<SignatureFormat, Sourced<Reading>>>
+  readonly reads: Readonly<Record<SignatureKind, Sourced<Reading>>>
   readonly ofIndex: Sourced<SignedManifests>
   /** Kinds of keys, and the hash under their signatures: the one that goes with the key, or always SHA-256. */
   readonly keys: Sourced<{ readonly algorithms: readonly KeyAlgorithm[]; readonly hash: 'key' | 'sha256' }>

@@ -25,9 +25,19 @@ function reasonOf(verifier: string, signed: SignedImage): string | undefined {
   return answer?.can === false ? answer.reason : undefined
 }
 
-const cosign = (of = ROOT): SignatureFact => ({ format: 'cosign', of, namesRepository: true })
-const bundle = (of = ROOT): SignatureFact => ({ format: 'bundle', of })
-const simple = (of = ROOT): SignatureFact => ({ format: 'simple', of, namesRepository: true })
+const cosign = (of = ROOT): SignatureFact => ({
+  kind: 'cosign',
+  of,
+  location: 'sha256-0.sig',
+  namesRepository: true,
+})
+const bundle = (of = ROOT): SignatureFact => ({ kind: 'bundle', of, location: ROOT })
+const simple = (of = ROOT): SignatureFact => ({
+  kind: 'simple',
+  of,
+  location: 'file:///store',
+  namesRepository: true,
+})
 
 describe('VERIFIERS', () => {
   it('has a source for every rule', () => {
@@ -75,7 +85,7 @@ describe('whoCanVerify', () => {
 
   it('lets a bundle of another key hide the signature from cosign 3, and from nobody else', () => {
     const signed = image([
-      { ...cosign(), madeBy: { algorithm: 'ecdsa-p256', hashes: ['key', 'sha256'] } },
+      { ...cosign(), madeBy: { algorithm: 'ecdsa-p256', hashes: ['key', 'sha256'], name: 'cosign.pub' } },
       { ...bundle(), madeBy: 'none' },
     ])
     expect(willing(signed)).toEqual([
@@ -90,7 +100,7 @@ describe('whoCanVerify', () => {
 
   it('knows which keys and hashes a verifier takes', () => {
     const by = (algorithm: 'ecdsa-p384' | 'rsa' | 'ecdsa-p521', hashes: readonly ('key' | 'sha256')[]) =>
-      willing(image([{ ...cosign(), madeBy: { algorithm, hashes } }]))
+      willing(image([{ ...cosign(), madeBy: { algorithm, hashes, name: 'cosign.pub' } }]))
     expect(by('rsa', ['key', 'sha256'])).toEqual([...GUESTS.slice(1), PODMAN, ...COSIGN_FAMILY])
     expect(by('ecdsa-p384', ['sha256'])).toEqual([PODMAN, ...COSIGN_FAMILY])
     expect(by('ecdsa-p384', ['key'])).toEqual(GUESTS.slice(1))
@@ -104,7 +114,7 @@ describe('whoCanVerify', () => {
   })
 
   it('lets a layer of another kind spoil it for guests alone', () => {
-    const foreign: SignatureFact = { format: 'cosign', of: ROOT, foreignLayer: true }
+    const foreign: SignatureFact = { ...cosign(), foreignLayer: true }
     expect(willing(image([cosign(), foreign]))).toEqual([PODMAN, ...COSIGN_FAMILY])
   })
 

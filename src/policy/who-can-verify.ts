@@ -1,12 +1,17 @@
 import type { KeyAlgorithm } from '../keys/index.ts'
 import type { Digest } from '../oci/index.ts'
-import { type SignatureFormat, VERIFIERS, type Verifier } from './verifiers.ts'
+import type { SignatureKind } from './seen-signature.ts'
+import { VERIFIERS, type Verifier } from './verifiers.ts'
 
 /** A signature that was found, as far as it matters to who can verify it. */
 export interface SignatureFact {
-  readonly format: SignatureFormat
+  readonly kind: SignatureKind
   /** The manifest that it hangs at. */
   readonly of: Digest
+  /** Where it is: a manifest by tag or digest, or a signature store. */
+  readonly location: string
+  /** What it says of itself: the name of the image, or the key; nobody has vouched for it. */
+  readonly claims?: string
   /** Whether it can be read and speaks of this manifest; a reason if not. */
   readonly fault?: string
   /** Whether it is among cosign's signatures and has another media type. */
@@ -19,10 +24,15 @@ export interface SignatureFact {
    */
   readonly madeBy?:
     | 'none'
-    | { readonly algorithm: KeyAlgorithm | 'openpgp'; readonly hashes: readonly Hash[] }
+    | {
+        readonly algorithm: KeyAlgorithm | 'openpgp'
+        readonly hashes: readonly Hash[]
+        /** Where the key came from: `cosign.pub`. */
+        readonly name: string
+      }
 }
 
-type Hash = 'key' | 'sha256'
+export type Hash = 'key' | 'sha256'
 
 /** The manifests that a name leads to. */
 export interface SignedImage {
@@ -37,7 +47,7 @@ export interface SignedImage {
 
 /** Whether a verifier can accept an image, given the public key. */
 export type VerifierAnswer =
-  | { readonly verifier: string; readonly can: true; readonly formats: readonly SignatureFormat[] }
+  | { readonly verifier: string; readonly can: true; readonly kinds: readonly SignatureKind[] }
   | {
       readonly verifier: string
       readonly can: false
@@ -69,11 +79,11 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
   }
   const needed =
     image.platforms.length > 0 && verifier.ofIndex.is === 'every platform' ? image.platforms : [image.root]
-  const formats = new Set<SignatureFormat>()
+  const kinds = new Set<SignatureKind>()
   for (const digest of needed) {
     const found = image.signatures.filter((signature) => signature.of === digest)
     const answer = answerForManifest(verifier, found)
-    if ('format' in answer) formats.add(answer.format)
+    if ('kind' in answer) kinds.add(answer.kind)
     else
       return {
         verifier: name,
@@ -82,14 +92,14 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
         fix: fixFor(verifier, image),
       }
   }
-  return { verifier: name, can: true, formats: [...formats] }
+  return { verifier: name, can: true, kinds: [...kinds] }
 }
 
-type ManifestAnswer = { readonly format: SignatureFormat } | { readonly reason: string }
+type ManifestAnswer = { readonly kind: SignatureKind } | { readonly reason: string }
 
 function answerForManifest(verifier: Verifier, found: readonly SignatureFact[]): ManifestAnswer {
-  const hiding = found.filter(({ format }) => verifier.reads[format].is === 'hides-the-rest')
-  const read = hiding.length > 0 ? hiding : found.filter(({ format }) => verifier.reads[format].is === 'read')
+  const hiding = found.filter(({ kind }) => verifier.reads[kind].is === 'hides-the-rest')
+  const read = hiding.length > 0 ? hiding : found.filter(({ kind }) => verifier.reads[kind].is === 'read')
   const [first] = read
   if (first === undefined) return { reason: whyNothingIsRead(verifier, found) }
   if (verifier.foreignLayers.is === 'refuse-all' && read.some(({ foreignLayer }) => foreignLayer === true))
@@ -112,12 +122,12 @@ function answerForManifest(verifier: Verifier, found: readonly SignatureFact[]):
     return { reason: 'every signature must name the repository of the image, and one names another' }
   if (verifier.names.is === 'one' && accepted.every(({ namesRepository }) => namesRepository === false))
     return { reason: 'the signature names another repository' }
-  return { format: good.format }
+  return { kind: good.kind }
 }
 
 function whyNothingIsRead(verifier: Verifier, found: readonly SignatureFact[]): string {
-  for (const { format } of found) {
-    const { is } = verifier.reads[format]
+  for (const { kind } of found) {
+    const { is } = verifier.reads[kind]
     if (typeof is === 'object') return is.notRead
   }
   return 'there is no signature'

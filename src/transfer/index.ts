@@ -17,3 +17,4 @@ export {
 export type { CopiedBlob, CopyEvent } from './events.ts'
 export { parallel } from './parallel.ts'
 export { chooseInstance } from './platform.ts'
+export { type SignedSource, withSignatureTags } from './signature-tags.ts'

@@ -1,0 +1,174 @@
+import { systemClock } from '../../core/index.ts'
+import {
+  type Digest,
+  formatPlatform,
+  formatReference,
+  type ImageLocation,
+  type ImageSource,
+  type Manifest,
+  repositoryName,
+} from '../../oci/index.ts'
+import {
+  readSignatureFacts,
+  type SignatureFact,
+  type TrustedKey,
+  type VerifierAnswer,
+  whoCanVerify,
+} from '../../policy/index.ts'
+import type { SignatureStore } from '../../signature/index.ts'
+import {
+  type Attached,
+  attachedName,
+  findAttached,
+  parallel,
+  withSignatureTags,
+} from '../../transfer/index.ts'
+import { asJson, type Cli, type Outcome } from '../cli.ts'
+import { defineCommand } from '../command.ts'
+import { oneText, repeatedText } from '../flags.ts'
+import { formatLocation } from '../image-access.ts'
+import { readPublicKeys } from '../key-access.ts'
+import { ONE_IMAGE_FLAGS, type OneImageFlags, withImageAt } from '../one-image.ts'
+import { parseImageName } from '../sign-subject.ts'
+import { openSignatureStore } from '../signature-stores.ts'
+import { drawTree, type SignedManifest } from '../signatures-tree.ts'
+
+interface Flags extends OneImageFlags {
+  readonly key?: readonly string[] | undefined
+}
+
+export const command = defineCommand<Flags, [string]>({
+  brief: 'Shows what refers to an image, and who can verify its signatures.',
+  details:
+    'The table says for each verifier whether it can accept the image under a policy that asks for a signature with the\n' +
+    "image's own repository (matchRepository), and if not, the one reason and the command that changes it. With --key, a\n" +
+    'signature counts if the key made it; without, none is checked, and the table says what each could verify if the\n' +
+    'signatures are good and it has the key. It decides nothing: ask verify or preflight for that.',
+  parameters: {
+    flags: {
+      key: repeatedText('Public key by which the signatures are checked; may be repeated', 'KEY'),
+      ...ONE_IMAGE_FLAGS,
+    },
+    positional: oneText('IMAGE', 'REFERENCE, or oci:FOLDER[:NAME], or where else image copy copies from'),
+  },
+  async run(cli, flags, name) {
+    const location = parseImageName(name)
+    const keys =
+      flags.key === undefined ? undefined : await readPublicKeys(cli, flags.key, { ca: flags.registryCa })
+    return await withImageAt(cli, flags, location, async (image, access) => {
+      const source = withSignatureTags(image.source)
+      const root = await source.getManifest(image.from, cli.signal)
+      const { store } = await openSignatureStore(cli, access, location, flags)
+      const repository =
+        location.transport === 'docker' ? { repository: repositoryName(location.reference) } : {}
+      const manifests = await readManifests({ cli, source, keys, store, ...repository }, root)
+      return describe(nameOf(location), manifests, keys)
+    })
+  },
+})
+
+/** As users type it. */
+function nameOf(location: ImageLocation): string {
+  return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
+}
+
+interface Reading {
+  readonly cli: Cli
+  readonly source: ImageSource
+  readonly keys: readonly TrustedKey[] | undefined
+  readonly store: SignatureStore | undefined
+  readonly repository?: string
+}
+
+/** Requests for one manifest or another that are under way at once. */
+const PARALLEL = 4
+
+/** The index or image, then the platforms of the index. */
+async function readManifests(reading: Reading, root: Manifest): Promise<readonly SignedManifest[]> {
+  const { cli, source, keys, store, repository } = reading
+  const roles = rolesOf(root)
+  const attached = await findAttached(source, [...roles.keys()], cli.signal)
+  return await parallel(
+    [...roles],
+    PARALLEL,
+    `Reading ${source.name}`,
+    cli.signal,
+    async ([digest, role], signal) => {
+      const signatures = await readSignatureFacts({
+        source,
+        digest,
+        now: systemClock(),
+        signal,
+        ...(repository === undefined ? {} : { repository }),
+        ...(keys === undefined ? {} : { keys }),
+        ...(store === undefined ? {} : { store }),
+      })
+      return {
+        digest,
+        signatures,
+        others: attached.filter((one) => !isSignature(one, signatures)),
+        ...(role === undefined ? {} : { role }),
+      }
+    },
+  )
+}
+
+/** What an image consists of; entries without a platform (attestations of BuildKit) are nothing that runs. */
+function rolesOf({ digest, content }: Manifest): ReadonlyMap<Digest, string | undefined> {
+  if (content.kind === 'image') return new Map([[digest, undefined]])
+  const platforms = content.manifests.filter(({ platform }) => platform?.os !== 'unknown')
+  return new Map([
+    [digest, 'index'],
+    ...platforms.map(
+      (one) => [one.digest, one.platform === undefined ? 'image' : formatPlatform(one.platform)] as const,
+    ),
+  ])
+}
+
+/** What is shown as a signature is not shown again as a referrer. */
+function isSignature({ tag, manifest }: Attached, signatures: readonly SignatureFact[]): boolean {
+  return tag?.endsWith('.sig') === true || signatures.some(({ location }) => location === manifest.digest)
+}
+
+function describe(
+  name: string,
+  manifests: readonly SignedManifest[],
+  keys: readonly TrustedKey[] | undefined,
+): Outcome {
+  const [root, ...platforms] = manifests
+  if (root === undefined) return { exit: 0, data: {}, text: '' }
+  const answers = whoCanVerify({
+    name,
+    root: root.digest,
+    platforms: platforms.map(({ digest }) => digest),
+    signatures: manifests.flatMap(({ signatures }) => signatures),
+  })
+  const condition =
+    keys === undefined ? 'if the signatures are good and it has the key' : 'with the key that was given'
+  return {
+    exit: 0,
+    data: asJson({
+      image: name,
+      checked: keys !== undefined,
+      manifests: manifests.map(({ digest, role, signatures, others }) => ({
+        digest,
+        ...(role === undefined ? {} : { role }),
+        signatures,
+        others: others.filter(({ subject }) => subject === digest).map(attachedName),
+      })),
+      verifiers: answers,
+    }),
+    text: [...drawTree(name, manifests), '', `Who can verify it, ${condition}:`, ...table(answers)].join(
+      '\n',
+    ),
+  }
+}
+
+function table(answers: readonly VerifierAnswer[]): readonly string[] {
+  const width = Math.max(...answers.map(({ verifier }) => verifier.length))
+  return answers.flatMap((answer) => {
+    const name = answer.verifier.padEnd(width)
+    if (answer.can) return [`  yes  ${name}  by its ${answer.kinds.join(' and ')} signature`]
+    return [`  no   ${name}  ${answer.reason}`, `       ${' '.repeat(width)}  ${answer.fix}`]
+  })
+}
