@@ -1,10 +1,9 @@
 import { CosignetError, isCosignetError, LIMITS, reasonOf } from '../core/index.ts'
-import type { OpenPgpKey } from '../keys/index.ts'
+import { type OpenPgpKey, parseOpenPgpMessage } from '../keys/index.ts'
 import { digestOf } from '../oci/index.ts'
 import {
   decodeSignatureBlob,
   type OpenPgpFailure,
-  parseOpenPgpMessage,
   parseSimplePayload,
   type SignatureBlob,
   type SignatureStore,

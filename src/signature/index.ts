@@ -9,7 +9,6 @@ export { COSIGN, signatureTag } from './cosign-format.ts'
 export { openDirectorySignatures } from './directory-signatures.ts'
 export { type LookasideOptions, openLookaside } from './lookaside.ts'
 export { mergeSignatures } from './merge-signatures.ts'
-export { parseOpenPgpMessage } from './openpgp-message.ts'
 export { OPENPGP_RULES, type OpenPgpRules, type OpenPgpVerifier } from './openpgp-rules.ts'
 export {
   type OpenPgpFailure,
