@@ -67,6 +67,8 @@ export const LIMITS = {
   keyringBytes: 1 * MiB,
   /** Packets in one OpenPGP file or message. */
   openPgpPackets: 10_000,
+  /** What the program gpg says of its work, to us or to people. */
+  gpgTalkBytes: 64 * KiB,
   /** Iterations of PBKDF2 that open one key file; some ten seconds. */
   pbkdf2Iterations: 10_000_000,
   /** Memory that scrypt may take to open one key file; cosign's own keys take 64 MiB, or 128 at most. */

@@ -9,12 +9,16 @@ export { encryptPkcs8 } from './encrypted-pkcs8.ts'
 export { type GitHubOptions, openGitHubSecrets } from './github-secrets.ts'
 export { type GitLabOptions, openGitLabVariables } from './gitlab-variables.ts'
 export { importPrivateKey } from './import-key.ts'
+export { formatOpenPgpPublicKey, importOpenPgpKey, type OpenPgpPasswords } from './import-openpgp.ts'
+export { type EncryptionFacts, inspectKey, type KeyFacts } from './inspect-key.ts'
+export { KEY_VERIFIERS, type KeyAcceptance, type KeyVerifier } from './inspect-verifiers.ts'
 export type { OpenPgpAlgorithm, OpenPgpHash } from './openpgp-algorithms.ts'
 export {
   type GeneratedOpenPgpKey,
   type GenerateOpenPgpKeyOptions,
   generateOpenPgpKey,
 } from './openpgp-generate.ts'
+export { type GpgSignerOptions, gpgSigner } from './openpgp-gpg.ts'
 export { type OpenPgpKey, parseOpenPgpKeys } from './openpgp-key.ts'
 export { parseOpenPgpMessage, type UntrustedOpenPgpMessage } from './openpgp-message.ts'
 export type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
@@ -30,9 +34,9 @@ export {
   SUBPACKETS,
   secondsIn,
 } from './openpgp-signature.ts'
-export { type GpgSignerOptions, gpgSigner } from './openpgp-gpg.ts'
 export { type OpenPgpSigner, openOpenPgpSigner } from './openpgp-signer.ts'
 export { hashStartMatches, verifyOpenPgpSignature } from './openpgp-verify.ts'
+export { looksLikeOpenPgp } from './pem.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { generateKeyPair, type SigningKey } from './signing-key.ts'
 export {

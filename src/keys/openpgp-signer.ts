@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { type Clock, CosignetError, systemClock } from '../core/index.ts'
+import { checkSignedMessage } from './openpgp-check.ts'
 import { keysIn, type OpenPgpKey, readKeyPackets } from './openpgp-key.ts'
 import { type OpenPgpPacket, PACKET_TAGS } from './openpgp-packets.ts'
 import { parseKeyMaterial } from './openpgp-public-key.ts'
@@ -57,7 +58,11 @@ function signerOf(key: OpenPgpKey, part: OpenPgpKeyPart, privateKey: KeyObject, 
     key,
     signingFingerprint: part.fingerprint,
     bySubkey: part.fingerprint !== key.fingerprint,
-    sign: async (message) => encodeSignedMessage(message, part, privateKey, clock()),
+    sign: async (message) => {
+      const signed = encodeSignedMessage(message, part, privateKey, clock())
+      checkSignedMessage(signed, part, message, 'the private key')
+      return signed
+    },
   }
 }
 

@@ -58,6 +58,7 @@ export { type SignBundleOptions, type SignedBundle, signBundle } from './sign-bu
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
 export { type ImageSigner, type StoredSignature, signIntoStore } from './sign-image.ts'
 export { type CosignClaim, type CosignSignature, cosignSigner } from './sign-payload.ts'
+export { type MessageSigner, type SimpleClaim, simpleSigner } from './sign-simple.ts'
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
 export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'
 export type { SignatureStore } from './signature-store.ts'

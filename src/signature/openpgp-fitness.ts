@@ -1,5 +1,8 @@
-import { hasCriticalUnknownToGpg, type OpenPgpSignature } from '../keys/index.ts'
-import type { UntrustedOpenPgpMessage } from './openpgp-message.ts'
+import {
+  hasCriticalUnknownToGpg,
+  type OpenPgpSignature,
+  type UntrustedOpenPgpMessage,
+} from '../keys/index.ts'
 import type { OpenPgpRules } from './openpgp-rules.ts'
 
 /** Types of signatures on messages (RFC 9580, section 5.2.1): over bytes as they are, and over text. */

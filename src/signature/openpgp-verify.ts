@@ -7,11 +7,12 @@ import {
   type OpenPgpHash,
   type OpenPgpKey,
   type OpenPgpSignature,
+  parseOpenPgpMessage,
+  type UntrustedOpenPgpMessage,
   verifyOpenPgpSignature,
 } from '../keys/index.ts'
 import { candidatesOf, faultOf, type KeyFault, type SigningCandidate } from './openpgp-candidates.ts'
 import { contentOf, type Unfitness, unfitnessOf } from './openpgp-fitness.ts'
-import { parseOpenPgpMessage, type UntrustedOpenPgpMessage } from './openpgp-message.ts'
 import { OPENPGP_RULES, type OpenPgpRules, type OpenPgpVerifier } from './openpgp-rules.ts'
 
 declare const verifiedBrand: unique symbol
