@@ -1,7 +1,13 @@
 import { CosignetError } from '../core/index.ts'
 import type { SigningKey } from '../keys/index.ts'
 import type { Digest, ImageLocation } from '../oci/index.ts'
-import { type CosignClaim, cosignSigner, signDigest, signIntoStore } from '../signature/index.ts'
+import {
+  type CosignClaim,
+  cosignSigner,
+  signDigest,
+  signIntoStore,
+  type TransparencyLog,
+} from '../signature/index.ts'
 import { parallel } from '../transfer/index.ts'
 import type { Cli } from './cli.ts'
 import { formatLocation } from './image-access.ts'
@@ -18,10 +24,11 @@ export interface CosignFormOptions {
   readonly plan: SignPlan
   readonly access: Pick<RegistryAccess, 'open' | 'openSource'>
   readonly key: Promise<SigningKey>
+  readonly log: TransparencyLog | undefined
 }
 
 /** Signs in the form of cosign that the guest reads: an image at a tag beside the signed one, in `dir:` a file. */
-export function cosignForm(cli: Cli, { plan, access, key }: CosignFormOptions): SignForm {
+export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptions): SignForm {
   const placeOf = (location: ImageLocation): LendStore | undefined =>
     plan.upload ? storeFor(location, plan.repository, access) : undefined
   return {
@@ -30,16 +37,16 @@ export function cosignForm(cli: Cli, { plan, access, key }: CosignFormOptions): 
       claimOn(location, plan)
     },
     sign: async ({ location, digests }, signal) => {
-      const claim = claimOn(location, plan)
+      const claim = { ...claimOn(location, plan), ...(log === undefined ? {} : { log }) }
       const signer = cosignSigner(key, claim)
       const each = (sign: SignOne): Promise<readonly MadeSignature[]> =>
         parallel(digests, PARALLEL, 'Signing', signal, async (digest, either) => {
           return { form: 'cosign', digest, ...(await sign(digest, either)) }
         })
       if (!plan.upload) {
-        return await each(async (digest) => ({
+        return await each(async (digest, either) => ({
           alreadySigned: false,
-          ...contentOf(await signer.sign(digest)),
+          ...contentOf(await signer.sign(digest, either)),
         }))
       }
       const lend = placeOf(location)

@@ -15,8 +15,6 @@ export interface MadeSignature {
   readonly content: Uint8Array
   /** What was signed, where it can be had alone. */
   readonly payload?: Uint8Array
-  /** The place in the transparency log of a signature that was uploaded. */
-  readonly logIndex?: number
 }
 
 /** Signs images in one form, and stores the signatures unless it was told not to. */

@@ -59,13 +59,12 @@ export function printedOutcome(signed: readonly SignedImage[], written: boolean)
   return { exit: 0, data, text: lines.join('\n') }
 }
 
-function rowOf({ location, form, digest, alreadySigned, signature, logIndex }: SignedImage): object {
+function rowOf({ location, form, digest, alreadySigned, signature }: SignedImage): object {
   return {
     reference: nameOfManifest(location, digest),
     digest,
     format: form,
     ...(signature === undefined ? {} : { signature }),
     alreadySigned,
-    ...(logIndex === undefined ? {} : { logIndex }),
   }
 }

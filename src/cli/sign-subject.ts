@@ -19,6 +19,8 @@ export interface SignSubject {
   readonly location: ImageLocation
   /** The manifests to sign: that of the image or index, then what is in the index. */
   readonly digests: readonly Digest[]
+  /** Reads one of them. @throws as `ImageSource.getManifest` */
+  getManifest(digest: Digest, signal?: AbortSignal): Promise<Manifest>
 }
 
 /** Indexes within indexes that are signed. */
@@ -46,44 +48,46 @@ export function nameOfManifest(location: ImageLocation, digest: Digest): string 
 }
 
 /**
- * Finds what an image is now.
+ * Finds what an image is now, and lends it to `use`.
  * @param recursive whether what is in an index is signed too.
  * @throws as `openImage`; TOO_LARGE for an index without an end
  */
-export async function findSubject(
+export async function withSubject<T>(
   cli: Cli,
   location: ImageLocation,
   access: PlaceAccess,
   recursive: boolean,
-): Promise<SignSubject> {
+  use: (subject: SignSubject) => Promise<T>,
+): Promise<T> {
   const image = await openToSign(location, access)
   try {
-    const digests = await digestsOf(cli, image, recursive)
-    const [digest] = digests
-    if (digest !== undefined && referenceOf(location)?.digest === undefined) {
-      cli.say(`Signing ${shown(location)}, which is ${digest} now.`)
+    const { source, from } = image
+    // Read and not only looked up: what is signed is the digest of these bytes, not the registry's word.
+    const root =
+      source.makesManifests === true ? await made(image, cli) : await source.getManifest(from, cli.signal)
+    if (referenceOf(location)?.digest === undefined) {
+      cli.say(`Signing ${shown(location)}, which is ${root.digest} now.`)
     }
-    return { location, digests }
+    return await use({
+      location,
+      digests: recursive ? await withChildren(source, root, cli.signal) : [root.digest],
+      getManifest: async (digest, signal) =>
+        digest === root.digest ? root : await source.getManifest(digest, signal),
+    })
   } finally {
     await image.close()
   }
+}
+
+async function made(image: OpenedImage, cli: Cli): Promise<Manifest> {
+  const { manifestWhenPushed } = await import('./sign-unpushed.ts')
+  return await manifestWhenPushed(image, cli.signal)
 }
 
 /** Looked up where it is signed: a mirror that lags behind would have an old image signed. */
 async function openToSign(location: ImageLocation, access: PlaceAccess): Promise<OpenedImage> {
   if (location.transport !== 'docker') return await openImage(location, access)
   return await openImage(location, { ...access, openSource: (reference) => access.open(reference) })
-}
-
-async function digestsOf(cli: Cli, image: OpenedImage, recursive: boolean): Promise<readonly Digest[]> {
-  const { source, from } = image
-  if (source.makesManifests === true) {
-    const { digestWhenPushed } = await import('./sign-unpushed.ts')
-    return [await digestWhenPushed(image, cli.signal)]
-  }
-  // Read and not only looked up: what is signed is the digest of these bytes, not the registry's word.
-  const root = await source.getManifest(from, cli.signal)
-  return recursive ? await withChildren(source, root, cli.signal) : [root.digest]
 }
 
 /** Each manifest of a tree once, the outermost first. Images are named by their index and not read. */

@@ -1,27 +1,31 @@
 import { tmpdir } from 'node:os'
-import { type Digest, type ImageDestination, MANIFEST_MEDIA_TYPES } from '../oci/index.ts'
+import { CosignetError } from '../core/index.ts'
+import { MANIFEST_MEDIA_TYPES, type Manifest, parseManifest } from '../oci/index.ts'
 import { copyImage } from '../transfer/index.ts'
 import type { OpenedImage } from './image-access.ts'
 
-/** Takes everything as a registry does, and keeps nothing. */
-const NOWHERE: ImageDestination = {
-  name: 'a registry',
-  rules: { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true },
-  putBlob: async () => 'present',
-  putManifest: async () => undefined,
-}
-
 /**
- * The digest that an image of `docker-daemon:` or `docker-archive:`, which has none of its own, will have in a registry
+ * The manifest that an image of `docker-daemon:` or `docker-archive:`, which has none of its own, will have in a registry
  * once `image copy` has put it there: what a copy does is done, and nothing is kept.
  * @throws as `copyImage`
  */
-export async function digestWhenPushed({ source, from }: OpenedImage, signal: AbortSignal): Promise<Digest> {
-  const copied = await copyImage({
+export async function manifestWhenPushed(
+  { source, from }: OpenedImage,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  let manifest: Manifest | undefined
+  await copyImage({
     source,
     from,
     openTarget: async () => ({
-      destination: NOWHERE,
+      destination: {
+        name: 'a registry',
+        rules: { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true },
+        putBlob: async () => 'present',
+        putManifest: async ({ bytes, mediaType }) => {
+          manifest = parseManifest(bytes, mediaType, `The manifest of ${source.name}`)
+        },
+      },
       tag: undefined,
       commit: async () => undefined,
       abort: async () => undefined,
@@ -32,6 +36,6 @@ export async function digestWhenPushed({ source, from }: OpenedImage, signal: Ab
     temporaryFolder: tmpdir(),
     signal,
   })
-  if (copied.outcome === 'copied') return copied.digest
-  throw new Error('Without a policy, nothing is refused.')
+  if (manifest !== undefined) return manifest
+  throw new CosignetError('INTERNAL', `${source.name} has no manifest.`)
 }

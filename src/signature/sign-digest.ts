@@ -10,7 +10,13 @@ import {
   payloadFor,
   signPayload,
 } from './sign-payload.ts'
-import { appendLayers, encodeAnnotatedLayer, encodeLayer, isPayloadLayer } from './signature-image.ts'
+import {
+  appendLayers,
+  encodeAnnotatedLayer,
+  encodeLayer,
+  isPayloadLayer,
+  layersOf,
+} from './signature-image.ts'
 
 export interface SignDigestOptions extends CosignClaim {
   /** Where the signature goes: the repository that the image is in, or another one (`COSIGN_REPOSITORY`). */
@@ -42,7 +48,7 @@ export interface SignedDigest {
  * read; CONFLICT if others keep writing; UNSUPPORTED for a SHA-512 digest; what the key's promise and the store throw.
  */
 export async function signDigest(options: SignDigestOptions): Promise<SignedDigest> {
-  const { store, digest, pause } = options
+  const { store, digest, log, pause } = options
   const tag = signatureTag(digest)
   const payload = payloadFor(options, digest)
   const failed = new AbortController()
@@ -50,15 +56,19 @@ export async function signDigest(options: SignDigestOptions): Promise<SignedDige
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
   try {
     const [key, base] = await Promise.all([options.key, prepare(store, tag, payload, signal)])
-    const own = base === undefined ? undefined : findOwn(store, base, key, payload)
+    const own = base === undefined ? undefined : findOwn(options, base, key, payload)
     if (base !== undefined && own !== undefined) {
       return { alreadySigned: true, signatureDigest: base.digest, tag, signature: own }
     }
-    const signature = signPayload(payload, key)
-    const layers = [encodeAnnotatedLayer(signature.mediaType, payload, signature.annotations)]
-    const has = (manifest: Manifest): boolean => findOwn(store, manifest, key, payload) !== undefined
+    const signature = await signPayload(payload, key, log, signal)
+    const layer = encodeAnnotatedLayer(signature.mediaType, payload, signature.annotations)
+    // Another writer's signature of the same key is as good, but the log knows this one.
+    const has = (manifest: Manifest): boolean =>
+      log === undefined
+        ? findOwn(options, manifest, key, payload) !== undefined
+        : layersOf(manifest).includes(layer)
     const { written, digest: signatureDigest } = await appendSignatures(
-      { store, tag, layers, has, signal, pause },
+      { store, tag, layers: [layer], has, signal, pause },
       base,
     )
     return { alreadySigned: !written, signatureDigest, tag, signature }
@@ -87,13 +97,13 @@ async function prepare(
 
 /** The signature of the key over this payload that is there; cosign looks for a duplicate in the same way. */
 function findOwn(
-  store: ImageSource,
+  { store, log }: SignDigestOptions,
   manifest: Manifest,
   { publicKey }: SigningKey,
   payload: Uint8Array,
 ): CosignSignature | undefined {
   const layers = signatureLayers(manifest, store.name).filter((layer) => isPayloadLayer(layer, payload))
-  const own = layers.find(({ annotations }) => carriesSignature(annotations, payload, publicKey))
+  const own = layers.find(({ annotations }) => carriesSignature(annotations, payload, publicKey, log))
   if (own === undefined) return undefined
   return { kind: 'sigstore', mediaType: own.mediaType, payload, annotations: own.annotations ?? {} }
 }

@@ -5,8 +5,8 @@ import type { SignatureStore } from './signature-store.ts'
 
 /** Makes signatures of one key on manifests, each in a blob of its own, wherever it is kept then. */
 export interface ImageSigner {
-  /** What its signatures are, for messages: `cosign`, `OpenPGP`. */
-  readonly kind: string
+  /** In which kind of blob. */
+  readonly kind: SignatureBlob['kind']
   /** Whether a blob is a signature of the same key that says the same of the manifest. */
   isOwn(blob: SignatureBlob, digest: Digest): Promise<boolean>
   /** Makes a signature. @throws what the key does */

@@ -1,6 +1,5 @@
-import { CosignetError } from '../../core/index.ts'
-import { KEY_ALGORITHMS, type SigningKey } from '../../keys/index.ts'
-import type { ImageLocation } from '../../oci/index.ts'
+import { KEY_ALGORITHMS, type OpenPgpSigner, type SigningKey } from '../../keys/index.ts'
+import type { TransparencyLog } from '../../signature/index.ts'
 import { parallel } from '../../transfer/index.ts'
 import type { Cli } from '../cli.ts'
 import { defineCommand } from '../command.ts'
@@ -9,10 +8,11 @@ import { manyTexts, optionalText } from '../flags.ts'
 import type { PlaceAccess } from '../image-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 import { planSigning, SIGN_ALIASES, SIGN_FLAGS, type SignFlags, type SignPlan } from '../sign-flags.ts'
-import type { MadeSignature, SignForm } from '../sign-form.ts'
+import type { SignForm } from '../sign-form.ts'
 import { openSigningIdentity, type SigningIdentity } from '../sign-key.ts'
+import type { OpenedLog } from '../sign-log.ts'
 import { printedOutcome, type SignedImage, storedOutcome, writeOutputs } from '../sign-output.ts'
-import { findSubject, parseImageName } from '../sign-subject.ts'
+import { parseImageName, type SignSubject, withSubject } from '../sign-subject.ts'
 
 interface Flags extends RegistryFlags, SignFlags {
   readonly daemonHost?: string | undefined
@@ -52,78 +52,104 @@ export const command = defineCommand<Flags, string[]>({
     const locations = names.map(parseImageName)
     const identity = await openSigningIdentity(cli, flags)
     const plan = planSigning(flags, identity.kind, cli.environment)
+    const opened = await openLogOf(cli, plan, flags)
     const signed = await withRegistries(cli, flags, async (open, openSource) => {
       const access = { open, openSource, openDaemon: () => openDaemon(cli, flags.daemonHost) }
-      const forms = await openForms(cli, plan, identity, access)
+      const forms = await openForms(cli, plan, {
+        identity,
+        access,
+        log: opened?.log,
+        registryCa: flags.registryCa,
+      })
       for (const location of locations) for (const form of forms) form.check(location)
       const work = parallel(locations, PARALLEL, 'Signing', cli.signal, (location, signal) =>
-        signImage({ cli, flags, forms, access, location, signal }),
+        withSubject(cli, location, access, flags.recursive, (subject) => signSubject(subject, forms, signal)),
       )
       // A wrong password is told at once.
-      const [results] = await Promise.all([work, identity.key])
+      const [results] = await Promise.all([work, identity.kind === 'cosign' ? identity.key : identity.signer])
       return results.flat()
-    })
+    }).finally(() => opened?.close())
     await writeOutputs(flags, signed)
-    warnOfGuest(cli, await identity.key)
+    await warnOfGuest(cli, identity)
     const written = (flags.outputSignature ?? flags.outputBundle) !== undefined
     return plan.upload ? storedOutcome(signed) : printedOutcome(signed, written)
   },
 })
 
-interface ImageTask {
-  readonly cli: Cli
-  readonly flags: Flags
-  readonly forms: readonly SignForm[]
-  readonly access: PlaceAccess
-  readonly location: ImageLocation
-  readonly signal: AbortSignal
+async function signSubject(
+  subject: SignSubject,
+  forms: readonly SignForm[],
+  signal: AbortSignal,
+): Promise<readonly SignedImage[]> {
+  const { location } = subject
+  const signed: SignedImage[] = []
+  for (const form of forms) {
+    for (const made of await form.sign(subject, signal)) signed.push({ ...made, location })
+  }
+  return signed
 }
 
-async function signImage({
-  cli,
-  flags,
-  forms,
-  access,
-  location,
-  signal,
-}: ImageTask): Promise<readonly SignedImage[]> {
-  const subject = await findSubject(cli, location, access, flags.recursive)
-  const made: MadeSignature[] = []
-  for (const form of forms) made.push(...(await form.sign(subject, signal)))
-  return made.map((one) => ({ ...one, location }))
+/** Says whether signatures leave the registry, and opens the log if they do. */
+async function openLogOf(cli: Cli, { forms }: SignPlan, flags: Flags): Promise<OpenedLog | undefined> {
+  const { rekorUrl } = flags
+  if (forms.includes('simple')) return undefined
+  if (rekorUrl === undefined) {
+    cli.say('Nothing is uploaded to a transparency log.')
+    return undefined
+  }
+  const { openLog } = await import('../sign-log.ts')
+  return await openLog(cli, { ...flags, rekorUrl })
+}
+
+interface FormContext {
+  readonly identity: SigningIdentity
+  readonly access: PlaceAccess
+  readonly log: TransparencyLog | undefined
+  readonly registryCa: string | undefined
 }
 
 /** Each form is loaded when it is asked for. */
 async function openForms(
   cli: Cli,
   plan: SignPlan,
-  { key }: SigningIdentity,
-  access: PlaceAccess,
+  { identity, access, log, registryCa }: FormContext,
 ): Promise<readonly SignForm[]> {
+  if (identity.kind === 'openpgp') {
+    const { simpleForm } = await import('../sign-as-simple.ts')
+    return [simpleForm(cli, { plan, access, signer: identity.signer, registryCa })]
+  }
+  const { key } = identity
   return await Promise.all(
     plan.forms.map(async (form) => {
-      switch (form) {
-        case 'cosign': {
-          const { cosignForm } = await import('../sign-as-cosign.ts')
-          return cosignForm(cli, { plan, access, key })
-        }
-        case 'bundle':
-        case 'simple':
-          throw new CosignetError('UNSUPPORTED', `The format ${form} cannot be made yet.`)
+      if (form === 'cosign') {
+        const { cosignForm } = await import('../sign-as-cosign.ts')
+        return cosignForm(cli, { plan, access, key, log })
       }
+      const { bundleForm } = await import('../sign-as-bundle.ts')
+      return bundleForm({ plan, access, key, log })
     }),
   )
 }
 
+/** Says it where a guest takes no signature of this key, however good it is. */
+async function warnOfGuest(cli: Cli, identity: SigningIdentity): Promise<void> {
+  const reason =
+    identity.kind === 'cosign' ? guestOnKey(await identity.key) : guestOnSigner(await identity.signer)
+  if (reason !== undefined) cli.say(`WARN No guest will verify this signature: ${reason}`)
+}
+
 /** cosign and the guest take different hashes for some keys, and what is made here is for cosign. */
-function warnOfGuest(cli: Cli, { publicKey: { algorithm } }: SigningKey): void {
+function guestOnKey({ publicKey: { algorithm } }: SigningKey): string | undefined {
   const { guestHash, cosignHash } = KEY_ALGORITHMS[algorithm]
-  if (guestHash === cosignHash) return
+  if (guestHash === cosignHash) return undefined
   const reason =
     guestHash === undefined
-      ? `cannot read an ${algorithm} key`
-      : `wants ${guestHash} with an ${algorithm} key, and cosign ${cosignHash}`
-  cli.say(
-    `WARN No guest will verify this signature: it ${reason}. Sign for guests with a P-256 key, as 'cosignet key generate' makes it.`,
-  )
+      ? `it cannot read an ${algorithm} key`
+      : `it wants ${guestHash} with an ${algorithm} key, and cosign ${cosignHash}`
+  return `${reason}. Sign for guests with a P-256 key, as 'cosignet key generate' makes it.`
+}
+
+function guestOnSigner({ bySubkey, signingFingerprint, key }: OpenPgpSigner): string | undefined {
+  if (!bySubkey) return undefined
+  return `the subkey ${signingFingerprint} signs, and it looks at the primary key ${key.fingerprint} alone.`
 }
