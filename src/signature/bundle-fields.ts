@@ -1,6 +1,6 @@
 import { CosignetError, isCosignetError, type JsonValue, parseJson, quote, reasonOf } from '../core/index.ts'
 
-/** The members of a message by their names in camel case; those that are null are left out. */
+/** The members of a message by their names in JSON, which are in camel case; those that are null are left out. */
 export type Fields = ReadonlyMap<string, JsonValue>
 
 /** Parses a JSON document that a bundle is or holds; a key given twice is refused. @throws INVALID_SIGNATURE */
@@ -14,16 +14,18 @@ export function parseBundleJson(bytes: Uint8Array, what: string): JsonValue {
 }
 
 /**
- * Reads a protobuf message from JSON as Go's protojson does: a member by its name in camel or in snake case, null as if
- * it were not there; a name that the message does not have is refused.
+ * Reads a protobuf message from JSON as Go's protojson does: a member by its name in camel case or as the .proto file has
+ * it, null as if it were not there; a name that the message does not have is refused.
  * @param what names the message in the refusal: `dsseEnvelope`.
+ * @param names of the members, as the .proto file has them: `tlog_entries`.
  * @throws INVALID_SIGNATURE
  */
 export function fieldsOf(value: JsonValue | undefined, what: string, names: readonly string[]): Fields {
   const fields = new Map<string, JsonValue>()
   for (const [key, member] of entriesOf(value, what)) {
-    const name = names.find((each) => each === key || snakeCase(each) === key)
-    if (name === undefined) invalidBundle(`${what} has the unknown member ${quote(key)}`)
+    const found = names.find((name) => name === key || camelCase(name) === key)
+    if (found === undefined) invalidBundle(`${what} has the unknown member ${quote(key)}`)
+    const name = camelCase(found)
     if (fields.has(name)) invalidBundle(`${what} has ${quote(name)} twice`)
     if (member !== null) fields.set(name, member)
   }
@@ -82,8 +84,8 @@ function isProtoBase64(text: string): boolean {
   return text.length % 4 === 0 ? digits.length % 4 === 0 : digits.length % 4 !== 1 && !digits.includes('=')
 }
 
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+function camelCase(name: string): string {
+  return name.replace(/(?<=.)_(.)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 /** @throws INVALID_SIGNATURE with the reason */

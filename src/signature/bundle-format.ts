@@ -1,13 +1,5 @@
 import { CosignetError, encodeBase64, type JsonValue, LIMITS, quote } from '../core/index.ts'
-import {
-  bytesOf,
-  entriesOf,
-  fieldsOf,
-  invalidBundle,
-  listOf,
-  parseBundleJson,
-  stringOf,
-} from './bundle-fields.ts'
+import { bytesOf, fieldsOf, invalidBundle, listOf, parseBundleJson, stringOf } from './bundle-fields.ts'
 import { encodeLogEntry, readLogEntry } from './bundle-log-entry.ts'
 import type { DsseEnvelope } from './dsse.ts'
 import type { RekorEntry } from './rekor-entry.ts'
@@ -33,7 +25,7 @@ const VERSION =
 const ENTRIES_MAX = 32
 
 /**
- * Reads a bundle as cosign 3.1 does for an image (protojson): a member by its name in camel or in snake case, int64 as
+ * Reads a bundle as cosign 3.1 does for an image (protojson): a member by its name in camel case or in snake case, int64 as
  * number or string, base64 of either alphabet, null as absent; an unknown member, a second content or a second kind of
  * signer refuses the whole. Stricter than cosign: 127 levels of JSON, and what the log entries hold must be of a kind
  * that this package knows. Bundles of the versions 0.1 and 0.2 are refused, as cosign does beside an image.
@@ -46,7 +38,7 @@ export function parseBundle(bytes: Uint8Array): UntrustedBundle {
       `The sigstore bundle is larger than the limit of ${LIMITS.payloadBytes} bytes.`,
     )
   }
-  const members = ['mediaType', 'verificationMaterial', 'messageSignature', 'dsseEnvelope']
+  const members = ['media_type', 'verification_material', 'message_signature', 'dsse_envelope']
   const fields = fieldsOf(parseBundleJson(bytes, 'it'), 'it', members)
   checkVersion(stringOf(fields.get('mediaType'), 'mediaType'))
   const content = readContent(fields.get('dsseEnvelope'), fields.get('messageSignature'))
@@ -102,11 +94,12 @@ function readContent(
   }
   if (envelope !== undefined) return { kind: 'dsse', envelope: readEnvelope(envelope) }
   if (message === undefined) return invalidBundle('it signs nothing')
-  fieldsOf(message, 'messageSignature', ['messageDigest', 'signature'])
+  fieldsOf(message, 'messageSignature', ['message_digest', 'signature'])
   return { kind: 'message' }
 }
 
 function readEnvelope(value: JsonValue): DsseEnvelope {
+  // The .proto file has payloadType in camel case, too.
   const fields = fieldsOf(value, 'dsseEnvelope', ['payload', 'payloadType', 'signatures'])
   const signatures = listOf(fields.get('signatures'), 'signatures', LIMITS.signatures)
   return {
@@ -123,11 +116,11 @@ function readEnvelope(value: JsonValue): DsseEnvelope {
 }
 
 const MATERIAL_MEMBERS = [
-  'publicKey',
+  'public_key',
   'certificate',
-  'x509CertificateChain',
-  'tlogEntries',
-  'timestampVerificationData',
+  'x509_certificate_chain',
+  'tlog_entries',
+  'timestamp_verification_data',
 ]
 
 function readMaterial(value: JsonValue | undefined): Pick<UntrustedBundle, 'signer' | 'logEntries'> {
@@ -138,8 +131,7 @@ function readMaterial(value: JsonValue | undefined): Pick<UntrustedBundle, 'sign
   // Of version 0.3 a chain is refused.
   if (fields.has('x509CertificateChain')) invalidBundle(`${what} has a chain of certificates`)
   if (key !== undefined && certificate !== undefined) invalidBundle(`${what} has a key and a certificate`)
-  const times = fields.get('timestampVerificationData')
-  if (times !== undefined) entriesOf(times, 'timestampVerificationData')
+  checkTimestamps(fields.get('timestampVerificationData'))
   const logEntries = listOf(fields.get('tlogEntries'), 'tlogEntries', ENTRIES_MAX).map(readLogEntry)
   if (logEntries.length > 0 && logEntries.every(({ proof }) => proof === undefined)) {
     invalidBundle('none of its log entries has the proof of inclusion that version 0.3 needs')
@@ -150,4 +142,18 @@ function readMaterial(value: JsonValue | undefined): Pick<UntrustedBundle, 'sign
   }
   if (certificate === undefined) return invalidBundle(`${what} has neither a key nor a certificate`)
   return { signer: { kind: 'certificate' }, logEntries }
+}
+
+/** Time stamps are not looked at, and yet a bundle is none with others than these. */
+function checkTimestamps(value: JsonValue | undefined): void {
+  if (value === undefined) return
+  const name = 'rfc3161Timestamps'
+  const items = listOf(
+    fieldsOf(value, 'timestampVerificationData', ['rfc3161_timestamps']).get(name),
+    name,
+    ENTRIES_MAX,
+  )
+  for (const item of items) {
+    bytesOf(fieldsOf(item, name, ['signed_timestamp']).get('signedTimestamp'), 'signedTimestamp')
+  }
 }

@@ -6,20 +6,20 @@ import { parseRekorBody, type RekorEntry, type RekorProof } from './rekor-entry.
 const PROOF_HASHES_MAX = 64
 
 const ENTRY_MEMBERS = [
-  'logIndex',
-  'logId',
-  'kindVersion',
-  'integratedTime',
-  'inclusionPromise',
-  'inclusionProof',
-  'canonicalizedBody',
+  'log_index',
+  'log_id',
+  'kind_version',
+  'integrated_time',
+  'inclusion_promise',
+  'inclusion_proof',
+  'canonicalized_body',
 ]
 
 /** Reads an entry in a transparency log (protobuf-specs, sigstore_rekor.proto). @throws INVALID_SIGNATURE */
 export function readLogEntry(value: JsonValue, index: number): RekorEntry {
   const what = `tlogEntries[${index}]`
   const fields = fieldsOf(value, what, ENTRY_MEMBERS)
-  const logId = bytesOf(fieldsOf(fields.get('logId'), `${what}.logId`, ['keyId']).get('keyId'), 'keyId')
+  const logId = bytesOf(fieldsOf(fields.get('logId'), `${what}.logId`, ['key_id']).get('keyId'), 'keyId')
   fieldsOf(fields.get('kindVersion'), `${what}.kindVersion`, ['kind', 'version'])
   const body = bytesOf(fields.get('canonicalizedBody'), 'canonicalizedBody')
   parseRekorBody(body)
@@ -37,13 +37,13 @@ export function readLogEntry(value: JsonValue, index: number): RekorEntry {
 
 function readPromise(value: JsonValue | undefined): Uint8Array | undefined {
   if (value === undefined) return undefined
-  const fields = fieldsOf(value, 'inclusionPromise', ['signedEntryTimestamp'])
+  const fields = fieldsOf(value, 'inclusionPromise', ['signed_entry_timestamp'])
   const promise = bytesOf(fields.get('signedEntryTimestamp'), 'signedEntryTimestamp')
   return promise.byteLength === 0 ? undefined : promise
 }
 
 function readProof(value: JsonValue): RekorProof {
-  const members = ['logIndex', 'rootHash', 'treeSize', 'hashes', 'checkpoint']
+  const members = ['log_index', 'root_hash', 'tree_size', 'hashes', 'checkpoint']
   const fields = fieldsOf(value, 'inclusionProof', members)
   const checkpoint = fieldsOf(fields.get('checkpoint'), 'checkpoint', ['envelope'])
   const envelope = stringOf(checkpoint.get('envelope'), 'envelope')

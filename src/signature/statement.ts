@@ -63,7 +63,7 @@ export function parseStatement(bytes: Uint8Array): UntrustedStatement {
     '_type',
     'type',
     'subject',
-    'predicateType',
+    'predicate_type',
     'predicate',
   ])
   if (fields.has('_type') && fields.has('type')) invalidBundle(`${what} has its type twice`)
@@ -76,7 +76,7 @@ export function parseStatement(bytes: Uint8Array): UntrustedStatement {
   }
 }
 
-const SUBJECT_MEMBERS = ['name', 'uri', 'digest', 'content', 'downloadLocation', 'mediaType', 'annotations']
+const SUBJECT_MEMBERS = ['name', 'uri', 'digest', 'content', 'download_location', 'media_type', 'annotations']
 
 function readSubject(value: JsonValue, index: number): StatementSubject {
   const what = `subject[${index}]`
