@@ -1,4 +1,4 @@
-import { CosignetError, LIMITS, quote, reasonOf } from '../core/index.ts'
+import { CosignetError, LIMITS, positionAt, quote, reasonOf } from '../core/index.ts'
 import { formatReference, type Reference, repositoryName } from '../oci/index.ts'
 
 /** Where signatures on images in registries are kept: the files of containers-registries.d(5), merged. */
@@ -83,15 +83,20 @@ export async function parseRegistriesD(files: readonly RegistriesDFile[]): Promi
 
 /** Loads the parser, which most machines need not. @returns what reads a file, with mappings as `Map` */
 async function loadYaml(): Promise<(text: string, path: string) => unknown> {
-  const { parse } = await import('yaml')
+  const { parseDocument } = await import('yaml')
   return (text, path) => {
+    const invalidYaml = (reason: string): CosignetError =>
+      new CosignetError('INVALID_YAML', `The file ${quote(path)} is not YAML: ${reason}.`)
+    const document = parseDocument(text, { merge: true, prettyErrors: false, logLevel: 'error' })
+    const [error] = document.errors
+    if (error !== undefined) {
+      const { line, column } = positionAt(text, error.pos[0])
+      throw invalidYaml(`line ${line}, column ${column}: ${reasonOf(error)}`)
+    }
     try {
-      const limits = { mapAsMap: true, maxAliasCount: LIMITS.yamlAliases }
-      return parse(text, { ...limits, merge: true, prettyErrors: false, logLevel: 'silent' })
-    } catch (error) {
-      throw new CosignetError('INVALID_YAML', `The file ${quote(path)} is not YAML: ${reasonOf(error)}.`, {
-        cause: error,
-      })
+      return document.toJS({ mapAsMap: true, maxAliasCount: LIMITS.yamlAliases })
+    } catch (cause) {
+      throw invalidYaml(reasonOf(cause))
     }
   }
 }
