@@ -1,21 +1,21 @@
-import { CosignetError, encodeUtf8, LIMITS, quote, readFileBounded } from '../core/index.ts'
+import { CosignetError, encodeUtf8, isCosignetError, LIMITS, quote, readFileBounded } from '../core/index.ts'
 import {
   decryptPrivateKey,
   type GitHubKeys,
   type KeyReference,
-  type PublicKey,
+  type OpenPgpSigner,
+  openOpenPgpSigner,
   parseKeyReference,
+  parseOpenPgpKeys,
   parsePublicKey,
   type SigningKey,
 } from '../keys/index.ts'
 import { isLoopbackHost } from '../net/index.ts'
+import type { TrustedKey } from '../policy/index.ts'
 import type { Cli } from './cli.ts'
 import { openHttp } from './http-access.ts'
 import { type KeyServerOptions, withReadableStore } from './key-stores.ts'
 import { type PasswordFlags, readPassword } from './password.ts'
-
-/** A public key that a person named on the command line, and so trusts. */
-export type TrustedKey = { readonly kind: 'cosign'; readonly key: PublicKey; readonly name: string }
 
 export interface ReadPublicKeysOptions extends KeyServerOptions {
   /** Refuse every key that is not on this machine. Default: false. */
@@ -40,22 +40,57 @@ export async function readPublicKeys(
   return await Promise.all(
     references.map(async ({ name, reference }) => {
       if (options.offline === true) refuseRemote(reference, name)
-      const bytes = await readPublicBytes(cli, reference, name, options)
-      return { kind: 'cosign', key: parsePublicKey(bytes, `The public key ${quote(name)}`), name } as const
+      return trust(cli, await readPublicBytes(cli, reference, name, options), name)
     }),
   )
 }
 
-/** What signs. */
-export type OpenedSigningKey = { readonly kind: 'cosign'; readonly key: SigningKey; readonly name: string }
+function trust(cli: Cli, bytes: Uint8Array, name: string): TrustedKey {
+  const what = `The public key ${quote(name)}`
+  if (isOpenPgp(bytes)) return { kind: 'openpgp', keys: parseOpenPgpKeys(bytes, what), name }
+  const key = parsePublicKey(bytes, what)
+  const blocks =
+    Buffer.from(bytes)
+      .toString('latin1')
+      .match(/^-----BEGIN (?:RSA )?PUBLIC KEY-----/gm) ?? []
+  if (blocks.length > 1) {
+    cli.say(
+      `WARN ${what} holds ${blocks.length} keys; the first alone counts, as for cosign. Give each in a file of its own.`,
+    )
+  }
+  return { kind: 'cosign', key, name }
+}
+
+/** Whether a file is OpenPGP: armor comes before any other block, or it begins with the packet of a key. */
+function isOpenPgp(bytes: Uint8Array): boolean {
+  const [first = 0] = bytes
+  if ((first & 0x80) !== 0)
+    return KEY_TAGS.includes((first & 0x40) === 0 ? (first >> 2) & 0x0f : first & 0x3f)
+  return (
+    /^-----BEGIN ([^\r\n]{1,64}?)-----/m
+      .exec(Buffer.from(bytes).toString('latin1'))?.[1]
+      ?.startsWith('PGP ') === true
+  )
+}
+
+/** Packets that a key file begins with: a secret key, a public key (RFC 9580, section 5). */
+const KEY_TAGS: readonly number[] = [5, 6]
+
+/** What signs: its kind is known from the content, and the key while other work is done. */
+export type OpenedSigningKey =
+  | { readonly kind: 'cosign'; readonly key: Promise<SigningKey>; readonly name: string }
+  | { readonly kind: 'openpgp'; readonly signer: Promise<OpenPgpSigner>; readonly name: string }
 
 export interface ReadSigningKeyOptions extends KeyServerOptions, PasswordFlags {}
 
 /**
- * Opens the private key that `--key` names: a file, `env://`, `k8s://` (cosign.key) or `gitlab://` (COSIGN_PRIVATE_KEY).
- * The password comes from the place itself for the last two, as for cosign, else as `readPassword` takes it, and is
- * asked for only once the key is there.
- * @throws as `readPublicKeys`; INVALID_PASSWORD
+ * Opens the private key that `--key` names: a file, `env://`, `k8s://` (cosign.key) or `gitlab://` (COSIGN_PRIVATE_KEY);
+ * a key of cosign or an OpenPGP key, as the content says. The password comes from the place itself for the last two, as
+ * for cosign, else as `readPassword` takes it; it is asked for once the key is there, and never for an OpenPGP key
+ * without one.
+ * @returns once the password is there; the key is a promise that fails with INVALID_PASSWORD or INVALID_KEY, and may be
+ * left alone.
+ * @throws as `readPublicKeys`; INVALID_PASSWORD where none can be asked for
  */
 export async function readSigningKey(
   cli: Cli,
@@ -65,7 +100,27 @@ export async function readSigningKey(
   const name = nameOf(ref)
   const { privateKey, password } = await readPrivateBytes(cli, parseKeyReference(ref), name, options)
   const what = `The private key ${quote(name)}`
-  return { kind: 'cosign', key: await decryptPrivateKey(privateKey, await password(), what), name }
+  if (isOpenPgp(privateKey)) {
+    const open = (bytes: Uint8Array) => started(openOpenPgpSigner(privateKey, bytes, what))
+    // Nobody is to be asked for the password of a key that has none.
+    const unlocked = open(new Uint8Array())
+    const signer = (await isLocked(unlocked)) ? open(await password()) : unlocked
+    return { kind: 'openpgp', signer, name }
+  }
+  return { kind: 'cosign', key: started(decryptPrivateKey(privateKey, await password(), what)), name }
+}
+
+async function isLocked(opening: Promise<unknown>): Promise<boolean> {
+  return await opening.then(
+    () => false,
+    (error) => isCosignetError(error, 'INVALID_PASSWORD'),
+  )
+}
+
+/** A failure is told to who waits for the key, if anybody does. */
+function started<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined)
+  return promise
 }
 
 async function readPublicBytes(
@@ -76,7 +131,7 @@ async function readPublicBytes(
 ): Promise<Uint8Array> {
   switch (reference.kind) {
     case 'file':
-      return await readFileBounded(reference.path, LIMITS.keyBytes, 'public key')
+      return await readFileBounded(reference.path, LIMITS.keyringBytes, 'public key')
     case 'environment':
       return fromEnvironment(cli, reference.variable)
     case 'url':
@@ -108,7 +163,10 @@ async function readPrivateBytes(
   const password = async () => await readPassword(cli, { confirm: false, file: options.passwordFile })
   switch (reference.kind) {
     case 'file':
-      return { privateKey: await readFileBounded(reference.path, LIMITS.keyBytes, 'private key'), password }
+      return {
+        privateKey: await readFileBounded(reference.path, LIMITS.keyringBytes, 'private key'),
+        password,
+      }
     case 'environment':
       return { privateKey: fromEnvironment(cli, reference.variable), password }
     case 'url':
@@ -184,7 +242,7 @@ async function download(cli: Cli, url: URL, name: string, options: KeyServerOpti
       // What stands behind plain HTTP on this machine must not send us to another one over plain HTTP.
       redirects: url.protocol === 'http:' ? 'refuse' : 'follow',
     })
-    if (response.status === 200) return await response.bytes(LIMITS.keyBytes)
+    if (response.status === 200) return await response.bytes(LIMITS.keyringBytes)
     response.discard()
     const missing = response.status === 404 || response.status === 410
     throw new CosignetError(

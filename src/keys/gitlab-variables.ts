@@ -1,4 +1,4 @@
-import { CosignetError, decodeUtf8, encodeUtf8, quote, reasonOf } from '../core/index.ts'
+import { CosignetError, decodeUtf8, encodeUtf8, isCosignetError, quote, reasonOf } from '../core/index.ts'
 import type { HttpClient } from '../net/index.ts'
 import { callStore, type StoreApi, storeBase } from './store-api.ts'
 import type { GitLabKeys } from './store-reference.ts'
@@ -110,8 +110,9 @@ async function put(
     try {
       await write(gitlab, folder, change, signal)
     } catch (error) {
-      // Not with the signal: a command that is stopped here, too, must leave what was there.
-      throw afterwards(error, await undo(gitlab, folder, done))
+      // What got no answer may have been done. Not with the signal: a command that is stopped must undo, too.
+      const unsure = isCosignetError(error, 'ABORTED', 'TIMEOUT', 'UNAVAILABLE') ? [change] : []
+      throw afterwards(error, await undo(gitlab, folder, [...done, ...unsure]))
     }
     done.push(change)
   }
@@ -195,6 +196,7 @@ async function readVariable(
   throw new CosignetError(
     'BAD_RESPONSE',
     `The variable ${key} at ${quote(name)} is hidden: GitLab does not give it out.`,
+    { hint: 'Make it again as one that is not hidden.' },
   )
 }
 

@@ -70,9 +70,13 @@ const KMS: Readonly<Record<string, string>> = {
 }
 
 function unsupported(text: string, place: string): CosignetError {
-  return new CosignetError('UNSUPPORTED', `The key ${quote(text)} is in ${place}, which is not supported.`, {
-    hint: "Verify with its public key in a file, which 'cosign public-key' writes; sign with cosign itself.",
-  })
+  return new CosignetError(
+    'UNSUPPORTED',
+    `The key ${quote(withoutSecret(text))} is in ${place}, which is not supported.`,
+    {
+      hint: "Verify with its public key in a file, which 'cosign public-key' writes; sign with cosign itself.",
+    },
+  )
 }
 
 function parseEnvironment(variable: string): KeyReference {

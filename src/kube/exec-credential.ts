@@ -24,6 +24,8 @@ export interface RunExecOptions {
   /** Told to a program that asks for it (`provideClusterInfo`): the cluster, and its CA as PEM. */
   readonly cluster: ClusterEntry
   readonly ca?: string
+  /** Milliseconds until it is killed. Default: `LIMITS.requestMs`. */
+  readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
 
@@ -34,13 +36,19 @@ const VERSIONS: readonly string[] = [
 
 /**
  * Runs the program of a kubeconfig that prints credentials, without a shell, as client-go does
- * (client.authentication.k8s.io/v1 and v1beta1), for at most `LIMITS.requestMs`. It gets no standard input; what it
+ * (client.authentication.k8s.io/v1 and v1beta1), for a bounded time. It gets no standard input; what it
  * says on standard error goes to the standard error of this process. Its output never enters a message.
  * @throws UNSUPPORTED for another version, or a program that must be able to ask; INVALID_CONFIG if it cannot be run,
  * fails or prints something else; TIMEOUT, ABORTED, TOO_LARGE
  */
 export async function runExecCredential(entry: ExecEntry, options: RunExecOptions): Promise<ExecCredential> {
   const program = `The program ${quote(entry.command)} of the kubeconfig`
+  if (entry.command === '' || [entry.command, ...entry.args].some((word) => word.includes('\0'))) {
+    throw new CosignetError(
+      'INVALID_CONFIG',
+      'The kubeconfig has a program for credentials that cannot be run.',
+    )
+  }
   if (!VERSIONS.includes(entry.apiVersion)) {
     throw new CosignetError(
       'UNSUPPORTED',
@@ -59,6 +67,8 @@ export async function runExecCredential(entry: ExecEntry, options: RunExecOption
 }
 
 async function run(entry: ExecEntry, options: RunExecOptions, program: string): Promise<Uint8Array> {
+  const { signal, timeoutMs = LIMITS.requestMs } = options
+  signal?.throwIfAborted()
   const { spawn } = await import('node:child_process')
   const child = spawn(entry.command, [...entry.args], {
     env: { ...options.environment, ...entry.env, KUBERNETES_EXEC_INFO: execInfo(entry, options) },
@@ -75,12 +85,16 @@ async function run(entry: ExecEntry, options: RunExecOptions, program: string): 
     child.kill('SIGKILL')
     child.stdout.destroy()
   }
-  const late = new CosignetError('TIMEOUT', `${program} took more than ${LIMITS.requestMs / 1000} s.`)
-  const timer = setTimeout(() => stop(late), LIMITS.requestMs)
+  const late = new CosignetError('TIMEOUT', `${program} took more than ${timeoutMs / 1000} s.`)
+  const timer = setTimeout(() => stop(late), timeoutMs)
   const onAbort = (): void => stop(new CosignetError('ABORTED', `${program} was stopped.`))
-  options.signal?.addEventListener('abort', onAbort)
+  signal?.addEventListener('abort', onAbort)
   try {
-    const output = await collectBytes(child.stdout, LIMITS.tokenBytes, `What ${program} prints`)
+    const output = await collectBytes(
+      child.stdout,
+      LIMITS.tokenBytes,
+      `The output of ${quote(entry.command)}`,
+    )
     const status = await ended
     if (status === 0) return output
     throw new CosignetError('INVALID_CONFIG', `${program} failed with status ${status}.`)
@@ -95,7 +109,7 @@ async function run(entry: ExecEntry, options: RunExecOptions, program: string): 
     })
   } finally {
     clearTimeout(timer)
-    options.signal?.removeEventListener('abort', onAbort)
+    signal?.removeEventListener('abort', onAbort)
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { CosignetError, quote, reasonOf } from '../core/index.ts'
+import { CosignetError, isCosignetError, quote, reasonOf } from '../core/index.ts'
 import type { KeyPairFiles, PutKeyPairOptions, ReadableKeyStore } from '../keys/index.ts'
 import type { KubeClient } from './kube-client.ts'
 import {
@@ -89,29 +89,49 @@ async function exchangeImmutable(
   data: ReadonlyMap<string, Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<readonly string[]> {
-  const like = { data: old.data, immutable: true, like: old }
   const copy = { namespace: old.namespace, name: copyName(old.name) }
-  await createSecret(client, copy, like, signal)
   try {
-    await deleteSecret(client, old, signal)
+    await createSecret(client, copy, { data: old.data, immutable: true, like: old }, signal)
   } catch (error) {
     await forget(client, copy)
     throw error
   }
   try {
+    await deleteSecret(client, old, signal)
     await createSecret(client, old, { data, immutable: true, like: old }, signal)
   } catch (error) {
-    // Not with the signal: a command that is stopped here, too, must leave what was there.
-    const restored = await createSecret(client, old, like).then(
-      () => true,
-      () => false,
-    )
-    if (restored) await forget(client, copy)
-    const kept = restored ? 'The old key pair is there again.' : `The old key pair is in ${whatOf(copy)}.`
-    throw afterwards(error, kept)
+    // What got no answer may have been done, or will be yet.
+    const unsure = isCosignetError(error, 'ABORTED', 'TIMEOUT', 'UNAVAILABLE')
+    throw afterwards(error, await restore(client, old, copy, unsure))
   }
   const forgotten = await forget(client, copy)
   return [whatOf(old), ...(forgotten ? [] : [`${whatOf(copy)} (the old key pair)`])]
+}
+
+/**
+ * Puts the old Secret back, if it is gone, and deletes the copy only where nothing can come after it. Without a signal:
+ * a command that is stopped must leave what was there, too.
+ * @returns a sentence for the message; undefined if nothing was changed.
+ */
+async function restore(
+  client: KubeClient,
+  old: KubeSecret,
+  copy: SecretName,
+  unsure: boolean,
+): Promise<string | undefined> {
+  try {
+    const found = await getSecret(client, old)
+    if (found?.uid === old.uid) {
+      if (unsure) return `A copy of the old key pair is in ${whatOf(copy)}.`
+      await forget(client, copy)
+      return undefined
+    }
+    await createSecret(client, old, { data: old.data, immutable: true, like: old })
+    await forget(client, copy)
+    return 'The old key pair is there again.'
+  } catch {
+    return `The old key pair is in ${whatOf(copy)}.`
+  }
 }
 
 function copyName(name: string): string {
@@ -128,9 +148,9 @@ async function forget(client: KubeClient, copy: SecretName): Promise<boolean> {
   }
 }
 
-function afterwards(error: unknown, sentence: string): CosignetError {
-  const code = error instanceof CosignetError ? error.code : 'INTERNAL'
-  return new CosignetError(code, `${reasonOf(error)}. ${sentence}`, { cause: error })
+function afterwards(error: unknown, sentence: string | undefined): unknown {
+  if (sentence === undefined || !(error instanceof CosignetError)) return error
+  return new CosignetError(error.code, `${reasonOf(error)}. ${sentence}`, { cause: error })
 }
 
 /** @throws as `KubeClient.call` */
