@@ -4,13 +4,28 @@ import type { CommandEntry } from './router.ts'
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'key generate',
-    brief: "Make a key pair in cosign's encrypted format",
+    brief: 'Make a key pair in the format of cosign or gpg',
     load: () => import('./commands/key-generate.ts'),
   },
   {
     name: 'key import',
     brief: 'Import a private key of another tool',
     load: () => import('./commands/key-import.ts'),
+  },
+  {
+    name: 'key export',
+    brief: 'Export a private key for other tools',
+    load: () => import('./commands/key-export.ts'),
+  },
+  {
+    name: 'key public',
+    brief: 'Print the public key of a key',
+    load: () => import('./commands/key-public.ts'),
+  },
+  {
+    name: 'key inspect',
+    brief: 'Show what a key is, and which verifiers accept it',
+    load: () => import('./commands/key-inspect.ts'),
   },
   {
     name: 'image build',

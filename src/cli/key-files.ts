@@ -1,5 +1,11 @@
-import { CosignetError, quote } from '../core/index.ts'
-import { findKeyFile, type KeyFilePaths, keyFileExists } from '../keys/index.ts'
+import { CosignetError, encodeUtf8, quote } from '../core/index.ts'
+import {
+  findKeyFile,
+  type GeneratedOpenPgpKey,
+  type KeyFilePaths,
+  keyFileExists,
+  writeKeyFiles,
+} from '../keys/index.ts'
 import type { Cli } from './cli.ts'
 import { confirm } from './confirm.ts'
 import { askSecret, readPasswordFile } from './password.ts'
@@ -17,6 +23,20 @@ export async function mayReplace(cli: Cli, paths: KeyFilePaths, yes: boolean): P
   const question = `The file ${quote(existing)} exists already. Replace the key pair, so that the old private key is lost?`
   if (cli.interactive && (await confirm(cli, question, '--yes'))) return true
   throw keyFileExists(existing)
+}
+
+/** Writes both halves of an OpenPGP key, or none. @throws ALREADY_EXISTS, FILE */
+export async function writeOpenPgpPair(
+  paths: KeyFilePaths,
+  { secretKey, publicKey }: GeneratedOpenPgpKey,
+  replace: boolean,
+): Promise<void> {
+  await writeKeyFiles({
+    ...paths,
+    privateKey: encodeUtf8(secretKey),
+    publicKey: encodeUtf8(publicKey),
+    replace,
+  })
 }
 
 /**

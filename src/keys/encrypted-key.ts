@@ -82,7 +82,7 @@ export async function decryptPrivateKey(
   password: Uint8Array,
   what = 'The private key',
 ): Promise<SigningKey> {
-  const { cost, salt, nonce, ciphertext } = readEnvelope(bytes, what)
+  const { cost, salt, nonce, ciphertext } = readKeyEnvelope(bytes, what)
   const secret = await deriveKey(password, salt, cost)
   const plaintext = await withSecretbox(secret, nonce, (box) => openOrRefuse(box, ciphertext, what))
   try {
@@ -92,14 +92,20 @@ export async function decryptPrivateKey(
   }
 }
 
-interface Envelope {
+/** A private key file of cosign, taken apart. */
+export interface KeyEnvelope {
+  /** N of scrypt. */
   readonly cost: number
+  /** r and p of scrypt: cosign has only ever used these. */
+  readonly blockSize: typeof BLOCK_SIZE
+  readonly parallelism: typeof PARALLELISM
   readonly salt: Uint8Array
   readonly nonce: Uint8Array
   readonly ciphertext: Uint8Array
 }
 
-function readEnvelope(bytes: Uint8Array, what: string): Envelope {
+/** Takes a private key file of cosign apart, without its password. @throws INVALID_KEY, TOO_LARGE */
+export function readKeyEnvelope(bytes: Uint8Array, what: string): KeyEnvelope {
   const block = parsePem(bytes, what, EXPECTED)
   const fail = (reason: string): never => {
     throw invalidKey(what, reason)
@@ -123,7 +129,7 @@ function readEnvelope(bytes: Uint8Array, what: string): Envelope {
   if (nonce?.byteLength !== NONCE_BYTES) return fail(`its nonce is not the base64 of ${NONCE_BYTES} bytes`)
   const salt = binary(member(kdf, 'salt')) ?? fail('its salt is not base64')
   const ciphertext = binary(member(document, 'ciphertext')) ?? fail('its ciphertext is not base64')
-  return { cost, salt, nonce, ciphertext }
+  return { cost, blockSize: BLOCK_SIZE, parallelism: PARALLELISM, salt, nonce, ciphertext }
 }
 
 function readJson(bytes: Uint8Array, what: string): JsonValue {

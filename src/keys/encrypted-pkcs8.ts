@@ -193,6 +193,16 @@ export async function encryptPkcs8(
   }
 }
 
+/** Writes a private key as PKCS#8 in PEM, unencrypted: a secret. */
+export function formatPkcs8(key: SigningKey): string {
+  const plaintext = key.exportPkcs8()
+  try {
+    return formatPem('PRIVATE KEY', plaintext)
+  } finally {
+    plaintext.fill(0)
+  }
+}
+
 function encodeInfo(salt: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Buffer {
   const id = (hex: string): Buffer => encodeDer(DER.oid, Buffer.from(hex, 'hex'))
   const sequence = (...parts: readonly Buffer[]): Buffer => encodeDer(DER.sequence, ...parts)

@@ -5,7 +5,7 @@
  */
 export { KEY_ALGORITHMS, type KeyAlgorithm, type SignatureHash } from './algorithms.ts'
 export { decryptPrivateKey, encryptPrivateKey } from './encrypted-key.ts'
-export { encryptPkcs8 } from './encrypted-pkcs8.ts'
+export { encryptPkcs8, formatPkcs8, type KeyDerivation } from './encrypted-pkcs8.ts'
 export { type GitHubOptions, openGitHubSecrets } from './github-secrets.ts'
 export { type GitLabOptions, openGitLabVariables } from './gitlab-variables.ts'
 export { importPrivateKey } from './import-key.ts'
@@ -25,6 +25,7 @@ export type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
 export type { OpenPgpKeyPart, OpenPgpSubkey } from './openpgp-self-signatures.ts'
 export {
   creationTime,
+  endOf,
   fingerprintIn,
   hasCriticalUnknownToGpg,
   issuerFingerprint,

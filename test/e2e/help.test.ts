@@ -30,13 +30,16 @@ const SERVER = 'listen tls-cert tls-key storage'
 
 /** Flags by command, as the documentation promises them; `--output`, `--debug` and `--help` are everywhere. */
 const FLAGS: Readonly<Record<string, string>> = {
-  'key generate': 'output-key-prefix password-file yes',
+  'key generate': 'output-key-prefix type user-id password-file yes',
   'key import': 'output-key-prefix import-password-file password-file yes',
+  'key export': 'to export-password-file insecure-plain out password-file',
+  'key public': 'out password-file',
+  'key inspect': 'password-file',
   'image build': `file platform quiet dest-daemon-host ${TWO_REGISTRIES}`,
   login: 'username password password-stdin get-login authfile cert-dir tls-verify registry-ca',
   logout: 'all authfile',
   'image push': `${SIGNED} platform entrypoint`,
-  'image copy': `all ${PLATFORM} format preserve-digests remove-signatures policy resources digestfile quiet src-daemon-host dest-daemon-host ${TWO_REGISTRIES}`,
+  'image copy': `all ${PLATFORM} format preserve-digests remove-signatures policy resources sign-by sign-by-sigstore-private-key sign-passphrase-file sign-identity digestfile quiet src-daemon-host dest-daemon-host ${TWO_REGISTRIES}`,
   'image inspect': `raw config ${PLATFORM} ${ONE_REGISTRY} daemon-host`,
   'image list-tags': ONE_REGISTRY,
   'image digest': `${ONE_REGISTRY} daemon-host`,

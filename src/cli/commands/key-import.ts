@@ -1,10 +1,15 @@
 import { LIMITS, quote, readFileBounded } from '../../core/index.ts'
-import { importPrivateKey, keyFilePaths, writeKeyPair } from '../../keys/index.ts'
-import type { Outcome } from '../cli.ts'
+import {
+  importOpenPgpKey,
+  importPrivateKey,
+  keyFilePaths,
+  looksLikeOpenPgp,
+  writeKeyPair,
+} from '../../keys/index.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, optionalText, parseText, switchFlag } from '../flags.ts'
-import { mayReplace, readImportPassword } from '../key-files.ts'
-import { describeWritten } from '../key-text.ts'
+import { mayReplace, readImportPassword, writeOpenPgpPair } from '../key-files.ts'
+import { describeOpenPgpPair, describePair } from '../key-text.ts'
 import { PASSWORD_FLAGS, type PasswordFlags, readPassword } from '../password.ts'
 
 interface Flags extends PasswordFlags {
@@ -18,8 +23,9 @@ export const command = defineCommand<Flags, [string]>({
     "Imports a private key of another tool: writes PREFIX.key, in cosign's encrypted format, and PREFIX.pub.",
   details:
     'Takes PEM files with PKCS#1, SEC1 or PKCS#8, which may be encrypted by PBES2 (PBKDF2 or scrypt), of RSA keys with\n' +
-    "2048, 3072 or 4096 bits, P-256, P-384, P-521 and Ed25519 keys, and cosign's own, for another password.\n" +
-    'Only P-256 and RSA keys are verified everywhere; key inspect tells by whom.',
+    "2048, 3072 or 4096 bits, P-256, P-384, P-521 and Ed25519 keys, and cosign's own, for another password. What gpg\n" +
+    '--export-secret-keys writes stays an OpenPGP key: PREFIX.gpg.key and PREFIX.gpg.pub, encrypted anew.\n' +
+    'Every verifier takes P-256 keys; key inspect tells who takes the others.',
   parameters: {
     flags: {
       outputKeyPrefix: {
@@ -39,13 +45,22 @@ export const command = defineCommand<Flags, [string]>({
     aliases: { y: 'yes' },
     positional: oneText('FILE', 'Private key to import'),
   },
-  async run(cli, flags, file): Promise<Outcome> {
-    const bytes = await readFileBounded(file, LIMITS.keyBytes, 'private key')
-    const ask = (): Promise<Uint8Array> => readImportPassword(cli, file, flags.importPasswordFile)
-    const key = await importPrivateKey(bytes, ask, `The private key ${quote(file)}`)
+  async run(cli, flags, file) {
+    const bytes = await readFileBounded(file, LIMITS.keyringBytes, 'private key')
+    const what = `The private key ${quote(file)}`
     const prefix = flags.outputKeyPrefix
+    const oldPassword = (): Promise<Uint8Array> => readImportPassword(cli, file, flags.importPasswordFile)
+    const newPassword = (): Promise<Uint8Array> =>
+      readPassword(cli, { confirm: true, file: flags.passwordFile })
+    if (looksLikeOpenPgp(bytes)) {
+      const paths = keyFilePaths(prefix, 'openpgp')
+      const replace = await mayReplace(cli, paths, flags.yes)
+      const pair = await importOpenPgpKey(bytes, { old: oldPassword, new: newPassword }, what)
+      await writeOpenPgpPair(paths, pair, replace)
+      return describeOpenPgpPair(paths, pair.key)
+    }
+    const key = await importPrivateKey(bytes, oldPassword, what)
     const replace = await mayReplace(cli, keyFilePaths(prefix, 'cosign'), flags.yes)
-    const password = await readPassword(cli, { confirm: true, file: flags.passwordFile })
-    return describeWritten(await writeKeyPair({ prefix, password, key, replace }))
+    return describePair(await writeKeyPair({ prefix, password: await newPassword(), key, replace }))
   },
 })
