@@ -173,8 +173,12 @@ function contradictions(flags: SignFlags, format: SignatureFormat): readonly (re
   ]
 }
 
-/** As containers/image reads names: in full, and for a simple signature with a tag or digest, without which none matches. */
-function checkIdentity(text: string, format: SignatureFormat): string {
+/**
+ * Checks a name for a signature, which goes into it as it stands: in full, and for a simple signature with a tag or
+ * digest, without which no rule of containers/image but `matchRepository` and `exactRepository` takes it.
+ * @throws USAGE, INVALID_REFERENCE
+ */
+export function checkIdentity(text: string, format: SignatureFormat): string {
   const reference = parseReference(text)
   const full = text.startsWith(`${reference.registry}/`) || text.startsWith('index.docker.io/')
   if (!full) {

@@ -56,7 +56,13 @@ export { parseRekorKeys, publicRekorKeys, type RekorKeys } from './rekor-keys.ts
 export type { LogFailure, LogFailureName, VerifiedLogEntry } from './rekor-verify.ts'
 export { type SignBundleOptions, type SignedBundle, signBundle } from './sign-bundle.ts'
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
-export { type ImageSigner, type StoredSignature, signIntoStore } from './sign-image.ts'
+export {
+  addToSignatureImage,
+  findOwn,
+  type ImageSigner,
+  type StoredSignature,
+  signIntoStore,
+} from './sign-image.ts'
 export { type CosignClaim, type CosignSignature, cosignSigner } from './sign-payload.ts'
 export { type MessageSigner, type SimpleClaim, simpleSigner } from './sign-simple.ts'
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'

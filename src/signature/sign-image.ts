@@ -1,6 +1,9 @@
 import { isCosignetError } from '../core/index.ts'
-import type { Digest } from '../oci/index.ts'
+import { type Digest, digestOf, type Manifest } from '../oci/index.ts'
+import { signatureLayers } from './read-attachments.ts'
 import { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
+import type { DetachedSignatures } from './signature-files.ts'
+import { appendLayers, encodeAnnotatedLayer } from './signature-image.ts'
 import type { SignatureStore } from './signature-store.ts'
 
 /** Makes signatures of one key on manifests, each in a blob of its own, wherever it is kept then. */
@@ -39,16 +42,39 @@ export async function signIntoStore(
   return { alreadySigned: false, signature }
 }
 
-async function findOwn(
+/**
+ * Finds the signature that a signer would make once more. Files that cannot be read are passed over.
+ * @param files in the framing of `encodeSignatureBlob`.
+ */
+export async function findOwn(
   signer: ImageSigner,
-  blobs: readonly Uint8Array[],
+  files: readonly Uint8Array[],
   digest: Digest,
 ): Promise<SignatureBlob | undefined> {
-  for (const bytes of blobs) {
+  for (const bytes of files) {
     const blob = readBlob(bytes)
     if (blob !== undefined && (await signer.isOwn(blob, digest))) return blob
   }
   return undefined
+}
+
+/**
+ * Adds signatures to a signature image.
+ * @param base undefined: there is none yet.
+ * @returns the image that follows it, with the blobs that it has beside those of `base`.
+ * @throws INVALID_SIGNATURE if `base` is an index; TOO_LARGE beyond the number of signatures that is read
+ */
+export function addToSignatureImage(
+  base: Manifest | undefined,
+  signatures: readonly Extract<SignatureBlob, { readonly kind: 'sigstore' }>[],
+): DetachedSignatures {
+  if (base !== undefined) signatureLayers(base, 'the image')
+  const layers = signatures.map(({ mediaType, payload, annotations }) =>
+    encodeAnnotatedLayer(mediaType, payload, annotations),
+  )
+  const { manifest, config } = appendLayers(base, layers)
+  const blobs = [config, ...signatures.map(({ payload }) => payload)]
+  return { manifest, blobs: new Map(blobs.map((bytes) => [digestOf(bytes), bytes])) }
 }
 
 function readBlob(bytes: Uint8Array): SignatureBlob | undefined {

@@ -1,7 +1,7 @@
 import { CosignetError, LIMITS } from '../core/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Platform } from '../oci/index.ts'
 import type { Verdict } from '../policy/index.ts'
-import type { SignatureStore } from '../signature/index.ts'
+import type { ImageSigner, SignatureStore } from '../signature/index.ts'
 import { type Attached, type AttachedName, attachedName, findAttached } from './attached.ts'
 import { type CompressedLayers, compressLayers } from './compress-layers.ts'
 import { convertImage } from './convert-image.ts'
@@ -10,6 +10,7 @@ import { type BlobCounts, blobsOf, copyBlobs } from './copy-blobs.ts'
 import type { CopiedBlob, CopyEvent } from './events.ts'
 import { goesToFiles, putAttached } from './put-attached.ts'
 import { readImage, type SelectedImage } from './read-image.ts'
+import { checkSigners, signCopied, withBlobs } from './sign-copied.ts'
 import { type SignatureReader, type SignedSource, withSignatureTags } from './signature-tags.ts'
 
 /** Where a copy goes: opened, and nothing changed yet. */
@@ -50,6 +51,8 @@ export interface CopyOptions {
   readonly judge?: (source: ImageSource, image: ImageToCopy) => Promise<Verdict>
   /** Whether what refers to the image goes with it: signatures, attestations, SBOMs. */
   readonly attached: boolean
+  /** Sign each manifest under its digest at the destination. Default: none. */
+  readonly signers?: readonly ImageSigner[]
   /** Default: as it is, where the destination takes that. */
   readonly format?: ImageFormat
   /** Fail where the destination would need other digests. */
@@ -71,6 +74,8 @@ export interface CopiedImage {
   readonly attached: readonly AttachedName[]
   /** How many OpenPGP signatures went with it. */
   readonly openPgp: number
+  /** How many signatures were made; one that is there is not made again. */
+  readonly signed: number
   /** What refers to the index out of which one image was copied, and so stayed behind. */
   readonly left: readonly AttachedName[]
 }
@@ -83,10 +88,10 @@ export interface RefusedImage {
 }
 
 /**
- * Copies an image with all that refers to it. First everything is read and judged that a decision needs; then blobs
- * go, then manifests, then signatures and other attachments; the name at the destination moves last, so that it never
- * stands for an image that is not whole or not signed yet. Digests stay as they are unless the destination cannot
- * hold the image so, or another format is asked for; an image to which a signature is bound is then refused.
+ * Copies an image with all that refers to it. First everything is read and judged that a decision needs, and signed;
+ * then blobs go, then manifests, then signatures and other attachments; the name at the destination moves last, so that
+ * it never stands for an image that is not whole or not signed yet. Digests stay as they are unless the destination
+ * cannot hold the image so, or another format is asked for; an image to which a signature is bound is then refused.
  * @throws NOT_FOUND, UNSUPPORTED (what the destination cannot hold), DIGEST_MISMATCH, TOO_LARGE, ABORTED, and what
  * source, destination and policy throw
  */
@@ -158,9 +163,10 @@ async function copyTo(
   image: SelectedImage,
   found: FoundAttached,
 ): Promise<CopiedImage> {
-  const { onEvent = () => undefined, signal } = options
+  const { onEvent = () => undefined, signers = [], signal } = options
   const { destination } = target
   await refuseAttached(target, found, signal)
+  await checkSigners(target, signers, signal)
   const compressed =
     source.makesManifests === true && destination.rules.compressed
       ? await compressLayers(source, image.manifests, options.temporaryFolder, signal)
@@ -175,10 +181,17 @@ async function copyTo(
     })
     const root = lastOf(converted)
     if (target.digest !== undefined && target.digest !== root.digest) throw otherDigest(target, root)
-    const blobs = await copyBlobs(
+    const digests = converted.map(({ digest }) => digest)
+    // Before a long copy that would be in vain without.
+    const signed = await signCopied(signers, digests, source, target, found, signal)
+    const whole = withBlobs(
       compressed === undefined ? source : withCompressed(source, compressed),
+      signed.blobs,
+    )
+    const blobs = await copyBlobs(
+      whole,
       destination,
-      blobsToCopy(converted, found, destination),
+      blobsToCopy(converted, signed, destination),
       onEvent,
       signal,
     )
@@ -188,20 +201,21 @@ async function copyTo(
       if (manifest !== root) onEvent({ kind: 'manifest', digest: manifest.digest })
     }
     // A registry keeps signatures of what it has alone; until the tag moves, nobody knows of it.
-    if (found.openPgp.size > 0 && target.signatures !== undefined) {
+    if (signed.openPgp.size > 0 && target.signatures !== undefined) {
       await destination.putManifest(root, withSignal)
     }
-    await putAttached(source, target, found, onEvent, signal)
+    await putAttached(whole, target, signed, onEvent, signal)
     const named = target.tag === undefined ? {} : { tag: target.tag }
     await destination.putManifest(root, { ...withSignal, ...named })
     onEvent({ kind: 'manifest', digest: root.digest, ...named })
     return {
       outcome: 'copied',
       digest: root.digest,
-      manifests: converted.map(({ digest }) => digest),
+      manifests: digests,
       blobs,
       attached: found.attached.map(attachedName),
       openPgp: [...found.openPgp.values()].flat().length,
+      signed: signed.made,
       left: found.left.map(attachedName),
     }
   } finally {
@@ -251,7 +265,7 @@ async function refuseAttached(
 
 function blobsToCopy(
   manifests: readonly Manifest[],
-  { attached }: FoundAttached,
+  { attached }: Pick<FoundAttached, 'attached'>,
   destination: ImageDestination,
 ): readonly CopiedBlob[] {
   const own = blobsOf(manifests, 'image')

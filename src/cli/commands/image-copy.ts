@@ -19,12 +19,15 @@ import {
   SHARED_REGISTRY_FLAGS,
   type SharedRegistryFlags,
 } from '../registry-flags.ts'
+import type { CopySigners } from '../sign-copy.ts'
+import { COPY_SIGN_FLAGS, type CopySignFlags } from '../sign-copy-flags.ts'
 import { openSignatureStore } from '../signature-stores.ts'
 import { formatVerdict } from '../verdict-text.ts'
 
 interface Flags
   extends PlatformFlags,
     PolicyFlags,
+    CopySignFlags,
     SharedRegistryFlags,
     RegistrySideFlags<'src'>,
     RegistrySideFlags<'dest'> {
@@ -46,7 +49,10 @@ export const command = defineCommand<Flags, [string, string]>({
     'Signatures, attestations, SBOMs and other referrers go with the image; a destination that cannot hold them\n' +
     'refuses the copy. Digests stay as they are unless --format or the destination demands another form. With\n' +
     '--policy the image is judged by the rules of the guest before the destination is opened: exit status 1 if it is\n' +
-    'denied, and nothing was touched. The name at the destination moves last.',
+    'denied, and nothing was touched. The name at the destination moves last.\n\n' +
+    'With --sign-by or --sign-by-sigstore-private-key every manifest is signed under its digest at the destination\n' +
+    'before the name moves; a signature of the key that is there already is kept. A signature of cosign names the\n' +
+    'repository without the tag (the guest, and podman with matchRepository, take it), an OpenPGP signature has both.',
   parameters: {
     flags: {
       all: switchFlag('Copy every image of an index, and the index'),
@@ -64,6 +70,7 @@ export const command = defineCommand<Flags, [string, string]>({
         'Folder that stands for the KBS, with the keys that the policy names',
         'FOLDER',
       ),
+      ...COPY_SIGN_FLAGS,
       digestfile: optionalText('Write the digest at the destination to this file', 'FILE'),
       quiet: switchFlag('Show no progress'),
       srcDaemonHost: optionalText('Docker daemon to read from (default: DOCKER_HOST)', 'HOST'),
@@ -83,6 +90,7 @@ export const command = defineCommand<Flags, [string, string]>({
       throw new CosignetError('USAGE', 'Standard output takes the image or the result as data, not both.')
     }
     const judge = await readJudge(cli, flags, source, destination)
+    const signing = await signersFor(cli, flags, destination)
     const [sourceAccess, targetAccess] = await Promise.all([
       openRegistryAccess(cli, registrySettings('src', flags)),
       openRegistryAccess(cli, registrySettings('dest', flags)),
@@ -95,20 +103,23 @@ export const command = defineCommand<Flags, [string, string]>({
         openDaemon: () => openDaemon(cli, flags.srcDaemonHost),
       })
       try {
-        const beside = flags.removeSignatures
+        const besideSource = flags.removeSignatures
           ? undefined
-          : {
-              source: await openStore(cli, flags, sourceAccess, source, opened.source),
-              target: await openStore(cli, flags, targetAccess, destination),
-            }
+          : await openStore(cli, flags, sourceAccess, source, opened.source)
+        const besideTarget =
+          flags.removeSignatures && signing === undefined
+            ? undefined
+            : await openStore(cli, flags, targetAccess, destination)
         const result = await copyImage({
           source: opened.source,
-          signatures: beside?.source,
+          signatures: besideSource,
           from: opened.from,
-          openTarget: async () => ({
-            ...(await openTarget(destination, places, source)),
-            ...(beside?.target === undefined ? {} : { signatures: beside.target }),
-          }),
+          openTarget: async () => {
+            // A wrong passphrase must leave the destination as it is.
+            await signing?.ready
+            const target = await openTarget(destination, places, source)
+            return besideTarget === undefined ? target : { ...target, signatures: besideTarget }
+          },
           select: flags.all ? 'all' : wantedPlatform(flags),
           attached: !flags.removeSignatures,
           preserveDigests: flags.preserveDigests,
@@ -117,6 +128,7 @@ export const command = defineCommand<Flags, [string, string]>({
           onEvent: progress.onEvent,
           ...(flags.format === undefined ? {} : { format: flags.format }),
           ...(judge === undefined ? {} : { judge }),
+          ...(signing === undefined ? {} : { signers: signing.signers }),
         })
         progress.end()
         if (result.outcome === 'denied') return refused(result)
@@ -137,6 +149,19 @@ export const command = defineCommand<Flags, [string, string]>({
     }
   },
 })
+
+/** What signs the copy; undefined where no flag speaks of it, so that no key is loaded. */
+async function signersFor(
+  cli: Cli,
+  flags: Flags,
+  destination: ImageLocation,
+): Promise<CopySigners | undefined> {
+  const { signBy, signBySigstorePrivateKey, signPassphraseFile, signIdentity } = flags
+  if ((signBy ?? signBySigstorePrivateKey ?? signPassphraseFile ?? signIdentity) === undefined)
+    return undefined
+  const { openCopySigners } = await import('../sign-copy.ts')
+  return await openCopySigners(cli, flags, destination)
+}
 
 /** The store beside an image in a registry; other places keep signatures themselves, or none. */
 async function openStore(
@@ -160,7 +185,7 @@ function refused({ verdicts }: RefusedImage): Outcome {
 }
 
 function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, result: CopiedImage): Outcome {
-  const { digest, manifests, blobs, attached, openPgp, left } = result
+  const { digest, manifests, blobs, attached, openPgp, signed, left } = result
   const along = attached.length + openPgp
   if (left.length > 0) {
     cli.say(
@@ -174,6 +199,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
     `${blobs.present} there already`,
     ...(blobs.mounted > 0 ? [`${blobs.mounted} mounted`] : []),
     ...(blobs.left > 0 ? [`${blobs.left} foreign left where they are`] : []),
+    ...(signed > 0 ? [`${signed} signature(s) made`] : []),
     ...(along > 0 ? [`${along} signature(s) and other referrers went along`] : []),
   ]
   return {
@@ -187,6 +213,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
       blobs,
       attached,
       openPgp,
+      signed,
       left,
     }),
     text: `Copied ${formatLocation(source)} to ${formatLocation(destination)}\n${moved.join(', ')}\n${name}`,
