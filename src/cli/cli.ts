@@ -5,8 +5,8 @@ export type OutputFormat = 'text' | 'json' | 'yaml'
 
 /** What a command did: its exit status and its result, once as data and once as text for people. */
 export interface Outcome {
-  /** 0 allowed or done, 1 denied. What could not be done is thrown. */
-  readonly exit: 0 | 1
+  /** 0 allowed or done, 1 denied, or what a flag asks for. What could not be done is thrown. */
+  readonly exit: number
   readonly data: JsonValue
   /** Without a final line break; empty: nothing is printed. */
   readonly text: string

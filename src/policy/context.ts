@@ -2,7 +2,8 @@ import type { Digest, ImageSource, Reference } from '../oci/index.ts'
 import type { UntrustedAttachment, UntrustedPayload } from '../signature/index.ts'
 import type { Policy } from './policy.ts'
 import type { ResourceProvider } from './resources.ts'
-import type { ProfileName, TraceStep } from './verdict.ts'
+import type { TraceStep } from './trace.ts'
+import type { ProfileName } from './verdict.ts'
 
 /** An image whose manifest was read and has the digest that it was asked by. */
 export interface ImageToJudge {
@@ -16,7 +17,8 @@ export interface ImageToJudge {
 
 export interface EvaluateOptions {
   readonly policy: Policy
-  readonly profile: ProfileName
+  /** Whose rules are followed, of those who read such policies. */
+  readonly profile: Exclude<ProfileName, 'cosign'>
   readonly image: ImageToJudge
   /** The image's repository; signatures are read from it. */
   readonly source: ImageSource

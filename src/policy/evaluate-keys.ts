@@ -6,7 +6,7 @@ import { warnOfKeys } from './keys-warnings.ts'
 import { seeBundles } from './see-bundles.ts'
 import { seeCosignSignatures } from './see-cosign.ts'
 import { seeStoredSignatures } from './see-stored.ts'
-import type { SeenSignature } from './seen-signature.ts'
+import type { SeenSignature, Sighting } from './seen-signature.ts'
 import { checkUsableKeys } from './usable-key.ts'
 import { toVerdict, type Verdict } from './verdict.ts'
 
@@ -27,12 +27,12 @@ export async function evaluateKeys(options: EvaluateKeysOptions): Promise<Verdic
   const context: KeysContext = { ...options, trace: [] }
   describeKeys(context)
   const [likely, others] = placesFor(context)
-  const seen = (await Promise.all(likely.map((see) => see(context)))).flat()
+  const seen = tell(context, await Promise.all(likely.map((see) => see(context))))
   const signers = new Set(
     seen.flatMap(({ counts, signer }) => (counts && signer !== undefined ? [signer.fingerprint] : [])),
   )
   const isMet = signers.size >= requirement.required
-  const all = isMet ? seen : [...seen, ...(await seeIfPossible(context, others))]
+  const all = isMet ? seen : [...seen, ...tell(context, await seeIfPossible(context, others))]
   warnOfKeys(context, all)
   const given = fingerprintsOf(requirement.keys).size
   context.trace.push({
@@ -46,7 +46,12 @@ export async function evaluateKeys(options: EvaluateKeysOptions): Promise<Verdic
   return toVerdict('cosign', judged, context.trace, denial, all)
 }
 
-type Place = (context: KeysContext) => Promise<readonly SeenSignature[]>
+type Place = (context: KeysContext) => Promise<Sighting>
+
+function tell({ trace }: KeysContext, sightings: readonly Sighting[]): readonly SeenSignature[] {
+  trace.push(...sightings.map(({ step }) => step))
+  return sightings.flatMap(({ seen }) => seen)
+}
 
 /** Where signatures of the keys can be, and where they cannot. A store that costs no request is always looked into. */
 function placesFor({ requirement, source }: KeysContext): readonly [readonly Place[], readonly Place[]] {
@@ -62,13 +67,10 @@ function placesFor({ requirement, source }: KeysContext): readonly [readonly Pla
 }
 
 /** Signatures that cannot count, to say why there are too few: it does not matter if they cannot be had. */
-async function seeIfPossible(
-  context: KeysContext,
-  places: readonly Place[],
-): Promise<readonly SeenSignature[]> {
+async function seeIfPossible(context: KeysContext, places: readonly Place[]): Promise<readonly Sighting[]> {
   const found = places.map(async (see) => {
     try {
-      return await see(context)
+      return [await see(context)]
     } catch (error) {
       if (isCosignetError(error) && error.code !== 'ABORTED') return []
       throw error

@@ -2,7 +2,6 @@ import { CosignetError } from '../core/index.ts'
 import { formatReference } from '../oci/index.ts'
 import type { EvaluateOptions, ImageToJudge, RequirementContext } from './context.ts'
 import type { Requirement } from './policy.ts'
-import { PROFILES } from './profiles.ts'
 import { findScope } from './scopes.ts'
 import { checkSigstoreSigned } from './sigstore-signed.ts'
 import { type Denial, type JudgedImage, toVerdict, type Verdict } from './verdict.ts'
@@ -36,28 +35,15 @@ async function findDenial(context: RequirementContext): Promise<Denial | undefin
     message: `The image falls under ${place}, which has ${requirements.length} requirement(s).`,
     facts: { requirements: requirements.length, ...(scope === undefined ? { default: true } : { scope }) },
   })
-  if (requirements.length === 0) return checkNoRequirements(context, place)
+  if (requirements.length === 0) {
+    const message = `There is nothing to meet in ${place}: an empty list accepts every image.`
+    context.trace.push({ step: 'requirement', outcome: 'warning', message })
+  }
   for (const requirement of requirements) {
     const denial = await checkRequirement(context, requirement, place)
     if (denial !== undefined) return denial
   }
   return undefined
-}
-
-function checkNoRequirements(context: RequirementContext, place: string): Denial | undefined {
-  if (PROFILES[context.profile].rules.emptyRequirements === 'accept') {
-    const message = `There is nothing to meet in ${place}: an empty list accepts every image.`
-    context.trace.push({ step: 'requirement', outcome: 'warning', message })
-    return undefined
-  }
-  return {
-    cause: {
-      code: 'no-requirements',
-      message: `The list of requirements of ${place} is empty.`,
-      fix: 'Write a requirement into it, sigstoreSigned with your public key for example.',
-    },
-    verifierText: 'List of verification policy requirements must not be empty',
-  }
 }
 
 async function checkRequirement(

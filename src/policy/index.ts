@@ -29,6 +29,7 @@ export type {
   Signer,
 } from './seen-signature.ts'
 export { type ReadFactsOptions, readSignatureFacts } from './signature-facts.ts'
+export type { StepName, TraceStep } from './trace.ts'
 export {
   type AllowedVerdict,
   type Denial,
@@ -37,8 +38,6 @@ export {
   type DeniedVerdict,
   type JudgedImage,
   type ProfileName,
-  type StepName,
-  type TraceStep,
   toVerdict,
   type Verdict,
 } from './verdict.ts'

@@ -2,7 +2,7 @@ import type { Clock } from '../core/index.ts'
 import type { Digest, ImageSource, Reference } from '../oci/index.ts'
 import type { SignatureStore } from '../signature/index.ts'
 import type { KeysRequirement } from './keys-requirement.ts'
-import type { TraceStep } from './verdict.ts'
+import type { TraceStep } from './trace.ts'
 
 export interface EvaluateKeysOptions {
   readonly requirement: KeysRequirement

@@ -41,11 +41,11 @@ function causeOf(context: KeysContext, seen: readonly SeenSignature[], signers: 
   for (const [fault, code] of CAUSES) {
     const found = seen.find((signature) => signature.fault?.code === fault)
     if (found?.fault !== undefined) {
-      const message = `No signature of ${image.digest} counts. The nearest is ${found.location}: ${found.fault.message}`
+      const message = `No signature of the image counts. Of the nearest one: ${found.fault.message}`
       return { code, message, fix }
     }
   }
-  return { code: 'signature-image-invalid', message: `No signature of ${image.digest} counts.`, fix }
+  return { code: 'signature-image-invalid', message: 'No signature of the image counts.', fix }
 }
 
 function signCommand({ image: { name, reference, digest } }: KeysContext): string {

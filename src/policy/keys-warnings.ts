@@ -1,7 +1,7 @@
 import { identityMismatch } from './identity.ts'
 import type { KeysContext } from './keys-context.ts'
 import type { SeenSignature } from './seen-signature.ts'
-import type { TraceStep } from './verdict.ts'
+import type { TraceStep } from './trace.ts'
 
 /** Warns of what the verdict does not depend on and somebody might think that it does. */
 export function warnOfKeys(context: KeysContext, seen: readonly SeenSignature[]): void {

@@ -1,8 +1,18 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { addImage, attach, judge, makeKey, pemOf, signed } from '../../test/fixtures/judged-image.ts'
+import {
+  addImage,
+  attach,
+  judge,
+  judgeByKeys,
+  makeKey,
+  pemOf,
+  signed,
+} from '../../test/fixtures/judged-image.ts'
 import { MemoryImageStore } from '../../test/fixtures/memory-image-store.ts'
+import { isCosignetError } from '../core/index.ts'
 import { parsePublicKey } from '../keys/index.ts'
+import type { Digest } from '../oci/index.ts'
 import type { ProfileName } from './index.ts'
 
 const KEY = makeKey()
@@ -16,10 +26,10 @@ async function finds(bytes: string | Uint8Array, profile: ProfileName, key = KEY
   const store = new MemoryImageStore()
   const manifestDigest = await addImage(store)
   await attach(store, manifestDigest, [signed(key, manifestDigest)])
+  if (profile === 'cosign') return (await outcomeByKey(bytes, store, manifestDigest)) === 'allowed'
   const verdict = await judge({
     store,
     manifestDigest,
-    profile,
     requirements: [{ type: 'sigstoreSigned', keyPath: '/key.pub' }],
     resources: async () => ({ outcome: 'found', bytes: Buffer.from(bytes) }),
   })
@@ -115,9 +125,27 @@ describe('the key of a requirement', () => {
 async function reasonFor(keyData: string, profile: ProfileName): Promise<string | undefined> {
   const store = new MemoryImageStore()
   const manifestDigest = await addImage(store)
+  if (profile === 'cosign') return await outcomeByKey(keyData, store, manifestDigest)
   const requirements = [{ type: 'sigstoreSigned', keyData }]
-  const verdict = await judge({ store, manifestDigest, profile, requirements })
+  const verdict = await judge({ store, manifestDigest, requirements })
   return verdict.outcome === 'denied' ? verdict.cause.code : undefined
+}
+
+/** `allowed`, the code of the denial by a key that is given as a file, or `key-invalid` if it is not taken. */
+async function outcomeByKey(
+  bytes: string | Uint8Array,
+  store: MemoryImageStore,
+  digest: Digest,
+): Promise<string> {
+  try {
+    const key = parsePublicKey(Buffer.from(bytes), 'The key')
+    const keys = [{ kind: 'cosign', key, name: 'The key' } as const]
+    const verdict = await judgeByKeys({ source: store, digest, keys })
+    return verdict.outcome === 'denied' ? verdict.cause.code : 'allowed'
+  } catch (error) {
+    if (isCosignetError(error, 'INVALID_KEY')) return 'key-invalid'
+    throw error
+  }
 }
 
 /** An RSA public key of any size and exponent; that nobody has the private key does not matter here. */

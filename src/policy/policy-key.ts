@@ -20,7 +20,7 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
   if ('cause' in loaded) return failed(context, loaded.cause)
   const { bytes, name } = loaded
   try {
-    const key = readKey(context, bytes, name)
+    const key = readKey(bytes, name)
     const reason = unusableKey(key, PROFILES[context.profile].rules)
     if (reason !== undefined) {
       const message = `${name} is ${reason}.`
@@ -39,13 +39,12 @@ export async function loadPolicyKey(context: RequirementContext, fields: KeyFiel
   }
 }
 
-/** Reads the key that the verifier would find in the file. @throws INVALID_KEY */
-function readKey(context: RequirementContext, bytes: Uint8Array, name: string): PublicKey {
-  const key = PROFILES[context.profile].rules.keyPem === 'guest' ? readGuestKey(bytes, name) : undefined
+/** Reads the key that the guest would find in the file. @throws INVALID_KEY */
+function readKey(bytes: Uint8Array, name: string): PublicKey {
+  const key = readGuestKey(bytes, name)
   if (key !== undefined) return key
-  // In the guest's place it is read for the message alone, which says what the file is instead.
-  const other = parsePublicKey(bytes, name)
-  if (PROFILES[context.profile].rules.keyPem === 'go') return other
+  // Read for the message alone, which says what the file is instead.
+  parsePublicKey(bytes, name)
   throw new CosignetError(
     'INVALID_KEY',
     `${name} is not valid: the guest cannot read its PEM block, which other programs can.`,

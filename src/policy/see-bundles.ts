@@ -12,10 +12,12 @@ import { type CosignKey, cosignKeysOf } from './keys-requirement.ts'
 import {
   type Fault,
   type SeenSignature,
+  type Sighting,
   type SignatureClaims,
   type SignatureFault,
   type SignatureTime,
   type Signer,
+  sighting,
   unreadable,
 } from './seen-signature.ts'
 import { signatureTime } from './signature-time.ts'
@@ -25,19 +27,14 @@ import { signatureTime } from './signature-time.ts'
  * out, see `verifyBundle`.
  * @throws as `readBundles`
  */
-export async function seeBundles(context: KeysContext): Promise<readonly SeenSignature[]> {
-  const { source, image, signal, trace } = context
+export async function seeBundles(context: KeysContext): Promise<Sighting> {
+  const { source, image, signal } = context
   const found = await readBundles(source, image.digest, signal)
-  trace.push({
-    step: 'signatures',
-    outcome: found.length > 0 ? 'ok' : 'skipped',
-    message:
-      found.length > 0
-        ? `${source.name} holds ${found.length} bundle(s) that refer to ${image.digest}.`
-        : `No bundle in ${source.name} refers to ${image.digest}.`,
-    facts: { count: found.length, digest: image.digest },
-  })
-  return found.map((one) => judgeBundle(context, one))
+  const message = `${source.name} holds ${found.length} bundle(s) that refer to ${image.digest}.`
+  return sighting(
+    message,
+    found.map((one) => judgeBundle(context, one)),
+  )
 }
 
 function judgeBundle(context: KeysContext, found: FoundBundle): SeenSignature {

@@ -1,4 +1,4 @@
-import { CosignetError, isCosignetError, LIMITS, reasonOf } from '../core/index.ts'
+import { CosignetError, isCosignetError, LIMITS } from '../core/index.ts'
 import { type OpenPgpKey, parseOpenPgpMessage } from '../keys/index.ts'
 import { digestOf } from '../oci/index.ts'
 import {
@@ -18,9 +18,11 @@ import type { KeysContext } from './keys-context.ts'
 import {
   type Fault,
   type SeenSignature,
+  type Sighting,
   type SignatureClaims,
   type SignatureFault,
   type Signer,
+  sighting,
   unreadable,
 } from './seen-signature.ts'
 import { signatureTime } from './signature-time.ts'
@@ -30,13 +32,11 @@ import { signatureTime } from './signature-time.ts'
  * containers/image do, and cosign signatures that are kept as files (`dir:`) as those in a signature image.
  * @throws TOO_LARGE beyond `LIMITS.signatures`, and what the store throws because it cannot be reached.
  */
-export async function seeStoredSignatures(context: KeysContext): Promise<readonly SeenSignature[]> {
-  const { image, signal, trace } = context
+export async function seeStoredSignatures(context: KeysContext): Promise<Sighting> {
+  const { image, signal } = context
   const opened = await context.openSignatures?.()
   if (opened?.store === undefined) {
-    const message = `There is no signature store: ${opened?.reason ?? 'none is known here'}.`
-    trace.push({ step: 'signatures', outcome: 'skipped', message })
-    return []
+    return sighting(`There is no signature store: ${opened?.reason ?? 'none is known here'}.`, [])
   }
   const { store } = opened
   const blobs = await store.list(image.digest, signal)
@@ -44,13 +44,8 @@ export async function seeStoredSignatures(context: KeysContext): Promise<readonl
     const message = `There are more than ${LIMITS.signatures} signatures on one image in ${store.name}.`
     throw new CosignetError('TOO_LARGE', message)
   }
-  trace.push({
-    step: 'signatures',
-    outcome: blobs.length > 0 ? 'ok' : 'skipped',
-    message: `${store.name} holds ${blobs.length} signature(s) of ${image.digest}.`,
-    facts: { count: blobs.length, digest: image.digest },
-  })
-  return blobs.map((bytes, index) => judgeBlob(context, store, bytes, index))
+  const seen = blobs.map((bytes, index) => judgeBlob(context, store, bytes, index))
+  return sighting(`${store.name} holds ${blobs.length} signature(s) of ${image.digest}.`, seen)
 }
 
 function judgeBlob(
@@ -72,7 +67,7 @@ function tryDecode(bytes: Uint8Array): SignatureBlob | string {
   try {
     return decodeSignatureBlob(bytes, 'It')
   } catch (error) {
-    if (isCosignetError(error)) return reasonOf(error)
+    if (isCosignetError(error)) return error.message
     throw error
   }
 }

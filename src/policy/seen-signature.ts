@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/index.ts'
+import type { TraceStep } from './trace.ts'
 
 /**
  * How a signature is kept: `cosign` in a layer of the signature image (`sha256-….sig`), `bundle` as a sigstore bundle
@@ -88,11 +89,24 @@ export interface Fault {
   readonly message: string
 }
 
-/** A signature of which there is nothing to tell but why it cannot be read. @param reason without a full stop. */
+/** What a look into one place brought. */
+export interface Sighting {
+  /** Where was looked and how much was there. */
+  readonly step: TraceStep
+  readonly seen: readonly SeenSignature[]
+}
+
+/** Tells what is in a place. @param message a sentence. */
+export function sighting(message: string, seen: readonly SeenSignature[]): Sighting {
+  const outcome = seen.length > 0 ? 'ok' : 'skipped'
+  return { step: { step: 'signatures', outcome, message, facts: { count: seen.length } }, seen }
+}
+
+/** A signature of which there is nothing to tell but why it cannot be read. @param message a sentence. */
 export function unreadable(
   kind: SignatureKind,
   location: string,
-  reason: string,
+  message: string,
   digest?: Digest,
 ): SeenSignature {
   return {
@@ -101,6 +115,6 @@ export function unreadable(
     ...(digest === undefined ? {} : { digest }),
     claims: {},
     counts: false,
-    fault: { code: 'unreadable', message: `${reason}.` },
+    fault: { code: 'unreadable', message },
   }
 }

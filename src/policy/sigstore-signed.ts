@@ -1,10 +1,9 @@
-import { CosignetError, collectBytes, isCosignetError, LIMITS, quote, reasonOf } from '../core/index.ts'
+import { collectBytes, isCosignetError, LIMITS, quote, reasonOf } from '../core/index.ts'
 import type { PublicKey } from '../keys/index.ts'
 import type { Digest } from '../oci/index.ts'
 import {
   type Attachments,
   COSIGN,
-  listBundleReferrers,
   parsePayload,
   readAttachments,
   type UntrustedAttachment,
@@ -21,11 +20,14 @@ import type { Denial, DenialCause } from './verdict.ts'
 
 type SigstoreSigned = Extract<Requirement, { type: 'sigstoreSigned' }>
 
+/** Identity rules with which a cosign signature can be accepted: the requirement always fails with another one. */
+const IDENTITY_TYPES: readonly SignedIdentity['type'][] = ['matchRepository', 'exactRepository']
+
 const SIGN_AGAIN = 'Delete the tag of the signature image and sign again with cosignet sign.'
 
 /**
  * Checks a `sigstoreSigned` requirement against the cosign signatures attached to the image (tag `sha256-….sig`), as
- * the profile's verifier does; the order follows image-rs `signature/policy/cosign/mod.rs`.
+ * the guest does; the order follows image-rs `signature/policy/cosign/mod.rs`.
  * @returns undefined if it is met, else the denial.
  * @throws what leaves the decision open.
  */
@@ -49,19 +51,14 @@ async function findCause(
   context: RequirementContext,
   requirement: SigstoreSigned,
 ): Promise<DenialCause | undefined> {
-  const { rules } = PROFILES[context.profile]
   const identity = requirement.signedIdentity
-  if (identity !== undefined && !rules.identityTypes.includes(identity.type))
-    return unsupportedIdentity(identity)
+  if (identity !== undefined && !IDENTITY_TYPES.includes(identity.type)) return unsupportedIdentity(identity)
 
   const loaded = await loadPolicyKey(context, requirement)
   if ('cause' in loaded) return loaded.cause
 
   const target = signedDigest(context)
-  const [found] = await Promise.all([
-    readSignatures(context, target),
-    rules.bundles === 'first' ? refuseBundles(context, target) : undefined,
-  ])
+  const found = await readSignatures(context, target)
   if (found !== undefined && 'code' in found) return found
   if (found === undefined || found.attachments.length === 0) return explainNoSignatures(context, target)
   context.trace.push({
@@ -73,8 +70,7 @@ async function findCause(
   const foreign = found.attachments.find(
     (attachment) => attachment.descriptor.mediaType !== COSIGN.payloadMediaType,
   )
-  if (foreign !== undefined && rules.foreignLayers === 'refuse-all')
-    return foreignLayer(foreign.descriptor.mediaType)
+  if (foreign !== undefined) return foreignLayer(foreign.descriptor.mediaType)
 
   const judged = found.attachments.map((attachment) =>
     judgeAttachment(context, loaded.key, attachment, target),
@@ -82,40 +78,12 @@ async function findCause(
   const relevant = judged.filter(
     (one) => one.payload?.manifestDigest === target && one.attachment.signature !== undefined,
   )
-  const verified = relevant.filter((one) => one.verified)
-  if (verified.length === 0) return explainNoneVerifies(context, loaded.key, target, judged)
-  if (rules.certificates === 'checked') refuseCertificates(context, verified)
+  if (!relevant.some((one) => one.verified)) return explainNoneVerifies(context, loaded.key, target, judged)
   if (identity === undefined) return undefined
-  // In the guest every signature that names this image must also name it rightly, whoever made it.
-  const mismatches = (rules.identityOf === 'every' ? relevant : verified).map((one) =>
-    mismatchOf(context, identity, one),
-  )
-  const failed = mismatches.filter((mismatch) => mismatch !== undefined)
-  const [mismatch] = failed
-  if (mismatch === undefined) return undefined
-  if (rules.identityOf === 'one' && failed.length < mismatches.length) return undefined
-  return wrongIdentity(identity, mismatch)
-}
-
-/** @throws UNSUPPORTED if the image has signatures in the bundle format, which is not judged here. */
-async function refuseBundles(context: RequirementContext, target: Digest): Promise<void> {
-  const { length } = await listBundleReferrers(context.source, target, context.signal)
-  if (length === 0) return
-  throw new CosignetError(
-    'UNSUPPORTED',
-    `${context.source.name} holds ${length} signature(s) of ${target} in the bundle format of cosign 3, which cannot be judged yet; beside them cosign heeds no other.`,
-    { hint: 'Ask cosign verify --key itself.' },
-  )
-}
-
-/** @throws UNSUPPORTED if every signature carries a certificate, which may have expired. */
-function refuseCertificates(context: RequirementContext, verified: readonly JudgedAttachment[]): void {
-  if (verified.some(({ attachment }) => attachment.certificate === undefined)) return
-  throw new CosignetError(
-    'UNSUPPORTED',
-    `The signatures in ${context.source.name} that the key made carry certificates, which cannot be judged yet.`,
-    { hint: 'Ask cosign verify --key itself.' },
-  )
+  // Every signature that names this image must also name it rightly, whoever made it.
+  const mismatches = relevant.map((one) => mismatchOf(context, identity, one))
+  const mismatch = mismatches.find((reason) => reason !== undefined)
+  return mismatch === undefined ? undefined : wrongIdentity(identity, mismatch)
 }
 
 /** What is wrong with a signature image that no verifier could read; everything else leaves the decision open. */
@@ -133,8 +101,8 @@ async function readSignatures(
 ): Promise<Attachments | DenialCause | undefined> {
   try {
     const found = await readAttachments(context.source, target, context.signal)
-    const { rules } = PROFILES[context.profile]
-    if (found?.manifest.content.kind === 'image' && rules.signatureConfig === 'read') {
+    // The guest pulls the signature image with its configuration, of which it uses nothing.
+    if (found?.manifest.content.kind === 'image') {
       const { config } = found.manifest.content
       await collectBytes(
         context.source.getBlob(config, context.signal),

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/index.ts'
 import type { SeenSignature } from './seen-signature.ts'
+import type { TraceStep } from './trace.ts'
 
 /** Whose rules a verdict follows. */
 export type ProfileName = 'guest' | 'cosign'
@@ -41,32 +42,6 @@ export interface DenialCause {
   readonly message: string
   /** What fixes it, with the command where there is one; never a looser policy. */
   readonly fix: string
-}
-
-/** Which part of the decision a step belongs to. */
-export type StepName =
-  | 'initdata'
-  | 'config'
-  | 'attest'
-  | 'policy'
-  | 'manifest'
-  | 'scope'
-  | 'requirement'
-  | 'key'
-  | 'signatures'
-  | 'signature'
-  | 'identity'
-  | 'layer'
-  | 'decision'
-
-/** One step of a decision, in the order in which it was taken. */
-export interface TraceStep {
-  readonly step: StepName
-  readonly outcome: 'ok' | 'failed' | 'skipped' | 'warning'
-  /** One sentence. */
-  readonly message: string
-  /** The values behind it: digests, fingerprints, scopes, URIs. Never a secret. */
-  readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
 
 /** Which image was judged. */
