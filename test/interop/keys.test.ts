@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { COSIGNS, cosignAccepts, cosignSign } from './cosign.ts'
+import { ALL_COSIGNS, cosignAccepts, cosignSign } from './cosign.ts'
 import { cosignet, cosignetAccepts, cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { pushNewImage } from './images.ts'
@@ -14,7 +14,7 @@ const PASSWORDS = [
   { what: 'the empty password', password: '' },
 ]
 
-describeWithPeers('key files', ['cosign3', 'cosign2', 'skopeo', 'docker-registry'], () => {
+describeWithPeers('key files', ['cosign3', 'cosign2', 'cosign22', 'skopeo', 'docker-registry'], () => {
   let sandbox: Sandbox
   let registry: TestRegistry
 
@@ -24,7 +24,7 @@ describeWithPeers('key files', ['cosign3', 'cosign2', 'skopeo', 'docker-registry
   })
   afterAll(() => sandbox.dispose())
 
-  for (const { cosign } of COSIGNS) {
+  for (const { cosign } of ALL_COSIGNS) {
     for (const [i, { what, password }] of PASSWORDS.entries()) {
       const ours = `ours-${cosign}-${i}`
       const theirs = `theirs-${cosign}-${i}`
@@ -73,7 +73,7 @@ describeWithPeers('key files', ['cosign3', 'cosign2', 'skopeo', 'docker-registry
 
   it('made here sign with cosign', async () => {
     await cosignetDoes(sandbox, ['key', 'generate', '--output-key-prefix', sandbox.path('signer')])
-    for (const { cosign } of COSIGNS) {
+    for (const { cosign } of ALL_COSIGNS) {
       const { reference } = await pushNewImage(sandbox, `${registry.host}/keys/${cosign}`)
       await cosignSign(sandbox, cosign, sandbox.path('signer.key'), reference)
       expect(await cosignetAccepts(sandbox, sandbox.path('signer.pub'), reference)).toBe(true)

@@ -12,16 +12,10 @@ export const COSIGNET_PROGRAM: MatrixProgram = {
       return { secret: sandbox.path(`${name}.key`), pub: sandbox.path(`${name}.pub`), fingerprint: '' }
     },
     openpgp: async (bench, name) => {
-      const { sandbox } = bench
-      const [secret, pub] = [sandbox.path(`${name}.key`), sandbox.path(`${name}.pub`)]
-      await cosignetDoes(sandbox, [
-        'key',
-        'generate',
-        '--type',
-        'gpg',
-        '--output-key-prefix',
-        sandbox.path(name),
-      ])
+      const prefix = bench.sandbox.path(name)
+      const flags = ['--type', 'gpg', '--user-id', `${name}@example.com`, '--output-key-prefix', prefix]
+      await cosignetDoes(bench.sandbox, ['key', 'generate', ...flags])
+      const [secret, pub] = [`${prefix}.gpg.key`, `${prefix}.gpg.pub`]
       await importOpenPgpKey(bench, secret)
       return { secret, pub, fingerprint: await openPgpFingerprint(bench, pub) }
     },

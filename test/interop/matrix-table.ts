@@ -37,21 +37,22 @@ export function matrixTable(programs: readonly MatrixProgram[], measured: Measur
     return NOTE_MARKS[notes.indexOf(text)] ?? ` (${text})`
   }
   const signatures = FORMATS.flatMap((format) =>
-    programs.map((signer) => [
-      ...[format, signer.label],
-      ...programs.map((verifier) => {
-        const [signs, verifies] = [signer.signs[format], verifier.verifies[format]]
-        if ('cannot' in signs) return `–${note(signs.cannot)}`
+    programs.map((signer) => {
+      const signs = signer.signs[format]
+      if ('cannot' in signs) return [format, signer.label + note(signs.cannot), ...programs.map(() => '–')]
+      const cells = programs.map((verifier) => {
+        const verifies = verifier.verifies[format]
         if ('cannot' in verifies) return `no${note(verifies.cannot)}`
         if (measured.times(verifyCell(format, signer, verifier)) !== places) return 'FAILED'
         return verifies.by === undefined ? 'yes' : `yes${note(verifies.by)}`
-      }),
-    ]),
+      })
+      return [format, signer.label, ...cells]
+    }),
   )
   const labels = programs.map(({ label }) => label)
   const tables = [
-    table(['Format', 'Signed by', ...labels.map((label) => `${label} verifies`)], signatures),
-    table(['Key made by', ...labels.map((label) => `${label} signs`)], keyRows(programs, measured)),
+    table(['Format', 'Signed by ↓ verified by →', ...labels], signatures),
+    table(['Key made by ↓ signs in →', ...labels], keyRows(programs, measured)),
   ]
   const legend = notes.map((text, i) => `${NOTE_MARKS[i]} ${text}.`).join('  \n')
   return `${tables.join('\n\n')}\n\n${legend}\n`
