@@ -3,6 +3,7 @@ import type { KeyBlock, SignedItem } from './openpgp-key-blocks.ts'
 import type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
 import {
   creationTime,
+  endOf,
   hasCriticalUnknownToGpg,
   issuerFingerprint,
   issuerKeyId,
@@ -152,15 +153,12 @@ function expiryOf(
   signature: OpenPgpSignature | undefined,
   lifetimes: readonly OpenPgpSignature[],
 ): { readonly expires?: Date } {
-  const ends = lifetimes.flatMap((each) => endOf(creationTime(each), secondsIn(each, SUBPACKETS.expires)))
-  const end = signature && endOf(key.created, secondsIn(signature, SUBPACKETS.keyExpires))
-  const earliest = [...ends, ...(end ?? [])].sort((a, b) => a.getTime() - b.getTime())[0]
+  const ends = [
+    ...lifetimes.map((each) => endOf(creationTime(each) ?? key.created, secondsIn(each, SUBPACKETS.expires))),
+    signature && endOf(key.created, secondsIn(signature, SUBPACKETS.keyExpires)),
+  ].filter((end) => end !== undefined)
+  const [earliest] = ends.sort((a, b) => a.getTime() - b.getTime())
   return earliest === undefined ? {} : { expires: earliest }
-}
-
-/** No time, or one of zero, is for ever. */
-function endOf(start: Date | undefined, seconds: number | undefined): readonly Date[] {
-  return start === undefined || !seconds ? [] : [new Date(start.getTime() + seconds * 1000)]
 }
 
 function hasKeyExpiry(signature: OpenPgpSignature): boolean {

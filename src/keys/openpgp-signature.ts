@@ -93,6 +93,15 @@ export function secondsIn({ hashed }: OpenPgpSignature, type: number): number | 
   return body === undefined || body.byteLength < 4 ? undefined : Buffer.from(body).readUInt32BE(0)
 }
 
+/**
+ * When what began at `start` ends; undefined for never, which is no time or one of zero. Times of OpenPGP have 32 bits:
+ * what would end after 2106 ends in the past for gpg, and so it does here.
+ */
+export function endOf(start: Date, seconds: number | undefined): Date | undefined {
+  if (seconds === undefined || seconds === 0) return undefined
+  return new Date(((start.getTime() / 1000 + seconds) % 2 ** 32) * 1000)
+}
+
 /** Fingerprint of the key that a signature says it is by, in upper-case hex; only what is signed counts. */
 export function issuerFingerprint({ hashed }: OpenPgpSignature): string | undefined {
   return hashed.map(fingerprintIn).find((fingerprint) => fingerprint !== undefined)

@@ -1,5 +1,6 @@
 import {
   creationTime,
+  endOf,
   fingerprintIn,
   issuerFingerprint,
   issuerKeyId,
@@ -80,8 +81,7 @@ export function faultOf(
   if (expired !== undefined) {
     return { failure: 'key-expired', message: `${name} expired ${expired.toISOString()}.` }
   }
-  const lifetime = secondsIn(signature, SUBPACKETS.expires) ?? 0
-  const end = new Date(created.getTime() + lifetime * 1000)
-  if (lifetime === 0 || end > now) return undefined
+  const end = endOf(created, secondsIn(signature, SUBPACKETS.expires))
+  if (end === undefined || end > now) return undefined
   return { failure: 'signature-expired', message: `The signature expired ${end.toISOString()}.` }
 }

@@ -94,7 +94,10 @@ function verifyMessage(
   if (rules.hashStart === 'compared' && !hashStartMatches(signature, content)) return mismatch(candidates)
   const signers = candidates.filter(({ part }) => verifies(part, signature, content, rules))
   const [signer] = signers
-  if (signer === undefined) return mismatch(candidates)
+  if (signer === undefined) {
+    const unusable = candidates.find(({ part }) => part.keyObject === undefined)
+    return unusable === undefined ? mismatch(candidates) : unsupportedKey(unusable)
+  }
   const fault = checkSigners(signers, message, rules, now)
   if (fault !== undefined) return fault
   return {
@@ -116,7 +119,7 @@ function verifies(
   return verifyOpenPgpSignature(part, signature, content)
 }
 
-/** Bits of a hash; those that name none are of 128 or 160. */
+/** Bits of a hash; those without a number in their names have 160 at most. */
 function bitsOf(hash: OpenPgpHash | undefined): number {
   return Number(/(?:sha|sha3-)(\d{3})$/.exec(hash ?? '')?.[1] ?? 160)
 }
@@ -142,6 +145,11 @@ function unknownKey(signature: OpenPgpSignature): OpenPgpFailure {
     failure: 'unknown-key',
     message: `The signature is by ${name}, which is none of the trusted keys.`,
   }
+}
+
+function unsupportedKey({ part }: SigningCandidate): OpenPgpFailure {
+  const message = `The key ${part.fingerprint} is of the kind ${part.algorithmName}, which is not verified here.`
+  return { failure: 'unsupported', message }
 }
 
 function mismatch(candidates: readonly SigningCandidate[]): OpenPgpFailure {
