@@ -59,7 +59,9 @@ describeWithPeers('OpenPGP signatures beside images', PEERS, () => {
       ].join('\n'),
     )
     fingerprint = await makeGpgKey('signer@example.com')
+    const other = await makeGpgKey('other@example.com')
     await sandbox.succeed(peer('gpg'), ['--output', sandbox.path('key.gpg'), '--export', fingerprint])
+    await sandbox.succeed(peer('gpg'), ['--output', sandbox.path('other.gpg'), '--export', other])
   })
   afterAll(async () => {
     published.close().closeAllConnections()
@@ -77,6 +79,24 @@ describeWithPeers('OpenPGP signatures beside images', PEERS, () => {
     expect(JSON.parse(stdout)).toMatchObject({ outcome: 'copied', openPgp: 1 })
     expect(await skopeoAccepts(target, identity)).toBe(true)
     expect(await skopeoAccepts(target, 'example.com/team/other:v1')).toBe(false)
+  })
+
+  it.each(PLACES)('that this tool makes in %s are accepted by skopeo', async (place) => {
+    const { layout } = await makeImage(sandbox)
+    const target = location(place)
+    await copy(`oci:${layout}`, target)
+    const identity = ['--identity', 'example.com/ours:v1']
+    await cosignetDoes(sandbox, ['sign', '--sign-by', fingerprint, ...identity, target])
+    expect(await skopeoAccepts(target, 'example.com/ours:v1')).toBe(true)
+    expect(await skopeoAccepts(target, 'example.com/other:v1')).toBe(false)
+  })
+
+  it.each(PLACES)('that skopeo makes in %s are accepted by this tool', async (place) => {
+    const target = await signedBySkopeo(place, 'example.com/theirs:v1')
+    const { status } = await cosignet(sandbox, ['verify', '--key', sandbox.path('key.gpg'), target])
+    expect(status).toBe(0)
+    const other = await cosignet(sandbox, ['verify', '--key', sandbox.path('other.gpg'), target])
+    expect(other.status).toBe(1)
   })
 
   it.each(PLACES)('are added to those in %s, and each once', async (place) => {
