@@ -168,6 +168,18 @@ describe('openGitLabVariables', () => {
     expect(gitlab.variables.size).toBe(0)
   })
 
+  it('quotes no secret that a server repeats', async () => {
+    for (const message of [`token ${TOKEN} is not known`, { value: ['"BEGIN CANARY" is invalid'] }]) {
+      const part = typeof message === 'string' ? 'COSIGN_PASSWORD' : 'COSIGN_PRIVATE_KEY'
+      gitlab.faults.push(({ method, body }) => {
+        const hit = method === 'POST' && (body as { key: string }).key === part
+        return hit ? { status: 400, body: { message } } : undefined
+      })
+      const error = await failureOf(open('g').put(PAIR, { replace: false }))
+      expect(error.message).toMatch(/ with status 400\.$/)
+    }
+  })
+
   it('sends no token over plain HTTP to another machine', () => {
     expect(() => open('g', TOKEN, 'http://gitlab.example')).toThrow(
       expect.objectContaining({

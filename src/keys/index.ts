@@ -40,6 +40,7 @@ export { hashStartMatches, verifyOpenPgpSignature } from './openpgp-verify.ts'
 export { looksLikeOpenPgp } from './pem.ts'
 export { formatPublicKey, type PublicKey, parsePublicKey } from './public-key.ts'
 export { generateKeyPair, type SigningKey } from './signing-key.ts'
+export { echoesSecret } from './store-echo.ts'
 export {
   type GitHubKeys,
   type GitLabKeys,

@@ -8,6 +8,7 @@ import {
   quote,
 } from '../core/index.ts'
 import { type HttpClient, isLoopbackHost } from '../net/index.ts'
+import { echoesSecret } from './store-echo.ts'
 
 /** A JSON object that a server sent; nothing in it was checked. */
 export type UntrustedObject = { readonly [key: string]: JsonValue }
@@ -59,13 +60,21 @@ export async function callStore(api: StoreApi, call: StoreCall): Promise<Untrust
     response.discard()
     return undefined
   }
-  const reason = reasonIn(await response.bytes(LIMITS.errorBodyBytes).catch(() => new Uint8Array()))
+  const said = reasonIn(await response.bytes(LIMITS.errorBodyBytes).catch(() => new Uint8Array()))
+  const reason = said === undefined || echoesSecret(said, secretsOf(api, call)) ? undefined : said
   const { code, hint } = meaningOf(response.status, api.product)
   throw new CosignetError(
     code,
     `${where} refuses to ${call.what} with status ${response.status}${reason === undefined ? '' : `: ${quote(reason)}`}.`,
     { hint },
   )
+}
+
+/** What was sent and must not come back in a message. */
+function secretsOf({ headers }: StoreApi, { body = {} }: StoreCall): readonly string[] {
+  const token = headers['authorization'] ?? headers['private-token'] ?? ''
+  const values = [token.replace(/^Bearer /, ''), body['value'], body['encrypted_value']]
+  return values.filter((value) => typeof value === 'string')
 }
 
 /**

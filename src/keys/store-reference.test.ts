@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
 import { parseKeyReference } from './store-reference.ts'
@@ -77,6 +78,32 @@ describe('parseKeyReference', () => {
     expect(`${error.message} ${error.hint}`).not.toContain('CANARY')
   })
 })
+
+describe('what is taken', () => {
+  it('leads to no other place of an API', () => {
+    const part = fc.string({ unit: fc.constantFrom(...'ab.%/\\?#: é-_0'), maxLength: 12 })
+    fc.assert(
+      fc.property(fc.constantFrom('k8s://', 'gitlab://', 'github://'), part, (scheme, rest) => {
+        const path = pathOf(scheme + rest)
+        if (path === undefined) return
+        expect(new URL(`api/${path}`, 'https://host/').pathname).toBe(`/api/${path}`)
+      }),
+    )
+  })
+})
+
+/** The path that stores make of a reference; undefined if it is refused. */
+function pathOf(text: string): string | undefined {
+  try {
+    const reference = parseKeyReference(text)
+    if (reference.kind === 'kubernetes') return `${reference.namespace}/secrets/${reference.name}`
+    if (reference.kind === 'gitlab') return encodeURIComponent(reference.path)
+    return reference.kind === 'github' ? `${reference.owner}/${reference.repository ?? ''}` : undefined
+  } catch (error) {
+    if (error instanceof CosignetError) return undefined
+    throw error
+  }
+}
 
 function failureOf(act: () => unknown): CosignetError {
   try {

@@ -126,6 +126,9 @@ describe('connectToCluster', () => {
       KUBERNETES_SERVICE_PORT: new URL(kubernetes.url).port,
     }
     expect(await version(undefined, { environment, serviceAccount })).toBe('v1.31.0')
+    const KUBECONFIG = await kubeconfig({}, {}, { 'current-context': '' })
+    const withEmpty = { environment: { ...environment, KUBECONFIG }, serviceAccount }
+    expect(await version(undefined, withEmpty)).toBe('v1.31.0')
   })
 
   it('says so when nothing shows that a server is the cluster', async () => {
@@ -251,6 +254,13 @@ describe('KubeClient', () => {
       code,
       `The cluster at ${host} refuses its version: "Because\\nit is so.".`,
     ])
+  })
+
+  it('quotes no token that a cluster repeats', async () => {
+    const message = `cannot read "Authorization: Bearer ${TOKEN}"`
+    kubernetes.faults.push(() => ({ status: 400, body: { kind: 'Status', message } }))
+    const error = await failureOf(version(await kubeconfig({ token: TOKEN })))
+    expect(error.message).toMatch(/refuses its version: status 400\.$/)
   })
 
   it.each([

@@ -39,13 +39,16 @@ interface Access {
 }
 
 /**
- * Opens the cluster that the current context of the kubeconfig names, or the one that this process runs in where there
- * is no kubeconfig (the rules of client-go). Nothing is asked of the cluster yet. Close it after use.
+ * Opens the cluster that the current context of the kubeconfig names, or the one that this process runs in where it
+ * names none or is not there (the rules of client-go). Nothing is asked of the cluster yet. Close it after use.
  * @throws INVALID_CONFIG, INVALID_YAML, UNSUPPORTED, FILE, TOO_LARGE; as `runExecCredential`
  */
 export async function connectToCluster(options: ConnectOptions): Promise<KubeClient> {
   const config = await readKubeConfig(options)
-  const { cluster, user } = config === undefined ? inCluster(options) : currentAccess(config)
+  const { cluster, user } =
+    config?.currentContext === undefined
+      ? inCluster(options, config)
+      : currentAccess(config, config.currentContext)
   const server = parseServer(cluster.server)
   const ca = await read(cluster.certificateAuthority, LIMITS.certificatesBytes, 'certificate file')
   const { authorization, clientCertificate } = await authenticate({ cluster, user }, ca, options)
@@ -64,13 +67,7 @@ export async function connectToCluster(options: ConnectOptions): Promise<KubeCli
   return new KubeClient({ http, server, ...(authorization === undefined ? {} : { authorization }) })
 }
 
-function currentAccess(config: KubeConfig): Access {
-  const name = config.currentContext
-  if (name === undefined) {
-    throw new CosignetError('INVALID_CONFIG', 'The kubeconfig names no current context.', {
-      hint: 'Choose one with: kubectl config use-context <name>.',
-    })
-  }
+function currentAccess(config: KubeConfig, name: string): Access {
   const context = config.contexts.get(name)
   const cluster = config.clusters.get(context?.cluster ?? '')
   // A user may be left out, for a proxy that logs in by itself.
@@ -90,9 +87,18 @@ function currentAccess(config: KubeConfig): Access {
 
 const NOBODY: UserEntry = { unsupported: [] }
 
-function inCluster({ environment, serviceAccount = SERVICE_ACCOUNT }: ConnectOptions): Access {
+/** @param config a kubeconfig that names no context, if there is any. */
+function inCluster(
+  { environment, serviceAccount = SERVICE_ACCOUNT }: ConnectOptions,
+  config: KubeConfig | undefined,
+): Access {
   const host = environment['KUBERNETES_SERVICE_HOST'] ?? ''
   const port = environment['KUBERNETES_SERVICE_PORT'] ?? ''
+  if ((host === '' || port === '') && config !== undefined) {
+    throw new CosignetError('INVALID_CONFIG', 'The kubeconfig names no current context.', {
+      hint: 'Choose one with: kubectl config use-context <name>.',
+    })
+  }
   if (host === '' || port === '') {
     throw new CosignetError('INVALID_CONFIG', 'There is no kubeconfig, and this is no Pod of a cluster.', {
       hint: 'Set KUBECONFIG to the file that names the cluster.',

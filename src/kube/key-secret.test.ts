@@ -223,6 +223,16 @@ describe('openKeySecret', () => {
     expect(kubernetes.secrets.get('ns/cosign')?.data).toEqual(OLD)
   })
 
+  it('quotes no secret that a cluster repeats', async () => {
+    // As kube-apiserver does of JSON that it cannot read: some bytes of the request.
+    const message = `unable to decode: error found in #10 byte of ...|y":"${DATA['cosign.key'].slice(8, 24)}|...`
+    kubernetes.faults.push(({ method }) =>
+      method === 'POST' ? failure(400, 'BadRequest', message) : undefined,
+    )
+    const error = await failureOf(open().put(PAIR, { replace: false }))
+    expect(error.message).toBe(`The cluster at ${client.host} refuses the Secret ns/cosign: status 400.`)
+  })
+
   it.each([
     ['no Secret', undefined, 'NOT_FOUND', /has no Secret "ns\/cosign"\.$/],
     ['no public key', { data: {} }, 'NOT_FOUND', /^There is no "cosign\.pub" in the Secret ns\/cosign\.$/],

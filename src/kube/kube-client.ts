@@ -7,6 +7,7 @@ import {
   parseJson,
   quote,
 } from '../core/index.ts'
+import { echoesSecret } from '../keys/index.ts'
 import type { HttpClient, HttpResponse } from '../net/index.ts'
 
 /** A JSON object of the API. */
@@ -28,6 +29,8 @@ export interface KubeCall {
   readonly body?: KubeObject
   /** What it is about, in messages: `the Secret default/cosign`. */
   readonly what: string
+  /** What the body holds and no message may. Default: nothing. */
+  readonly secrets?: readonly string[]
   readonly signal?: AbortSignal | undefined
 }
 
@@ -64,7 +67,7 @@ export class KubeClient {
       redirects: 'refuse',
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     })
-    if (response.status < 200 || response.status > 299) throw await this.#failure(response, call.what)
+    if (response.status < 200 || response.status > 299) throw await this.#failure(response, call)
     const answer = parseJson(
       await response.bytes(LIMITS.jsonBytes),
       `The answer of the cluster at ${this.host}`,
@@ -79,12 +82,13 @@ export class KubeClient {
   }
 
   /** An API server says why in an object `Status`; what else answers is not quoted. */
-  async #failure(response: HttpResponse, what: string): Promise<CosignetError> {
+  async #failure(response: HttpResponse, { what, secrets = [] }: KubeCall): Promise<CosignetError> {
     const status = await readStatus(response)
     const { code, hint } = meaningOf(response.status, status?.['reason'])
     const message = status?.['message']
-    const reason =
-      typeof message === 'string' && message !== '' ? quote(message) : `status ${response.status}`
+    const sent = [...secrets, this.#options.authorization?.replace(/^\w+ /, '') ?? '']
+    const quotable = typeof message === 'string' && message !== '' && !echoesSecret(message, sent)
+    const reason = quotable ? quote(message) : `status ${response.status}`
     return new CosignetError(code, `The cluster at ${this.host} refuses ${what}: ${reason}.`, { hint })
   }
 }

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
 import { parseKubeConfig, readKubeConfig } from './kubeconfig.ts'
@@ -158,6 +159,39 @@ contexts:
     const error = await failureOf(parseKubeConfig(text, 'config'))
     expect(error.code).toBe(code)
     expect(error.message).toContain(message)
+  })
+})
+
+describe('parseKubeConfig of anything', () => {
+  it('is a configuration or a CosignetError', async () => {
+    const key = fc.constantFrom(
+      'users',
+      'clusters',
+      'contexts',
+      'name',
+      'user',
+      'cluster',
+      'exec',
+      'args',
+      'token',
+    )
+    const { value } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { depthSize: 'small' },
+        fc.constantFrom(null, '', 'a', 0, true),
+        fc.array(tie('value'), { maxLength: 3 }),
+        fc.dictionary(key, tie('value'), { maxKeys: 4 }),
+      ),
+    }))
+    await fc.assert(
+      fc.asyncProperty(value, async (document) => {
+        const error = await parseKubeConfig(JSON.stringify(document), 'config').then(
+          () => undefined,
+          (reason: unknown) => reason,
+        )
+        if (error !== undefined) expect(error).toBeInstanceOf(CosignetError)
+      }),
+    )
   })
 })
 

@@ -48,7 +48,8 @@ export async function createSecret(
     ...contentOf(content),
   }
   const path = `api/v1/namespaces/${place.namespace}/secrets`
-  await client.call({ method: 'POST', path, body, what: whatOf(place), signal })
+  const secrets = secretsIn(content)
+  await client.call({ method: 'POST', path, body, what: whatOf(place), secrets, signal })
 }
 
 /** What a Secret is to hold. */
@@ -67,7 +68,8 @@ export async function replaceSecret(
   signal?: AbortSignal,
 ): Promise<void> {
   const body = { ...secret.object, ...contentOf(content) }
-  await client.call({ method: 'PUT', path: pathOf(secret), body, what: whatOf(secret), signal })
+  const secrets = secretsIn(content)
+  await client.call({ method: 'PUT', path: pathOf(secret), body, what: whatOf(secret), secrets, signal })
 }
 
 /** Deletes the version of a Secret that was read. @throws CONFLICT if it changed; as `KubeClient.call` */
@@ -97,6 +99,11 @@ function contentOf({ data, immutable, like }: SecretContent): KubeObject {
     data: Object.fromEntries([...data].map(([name, bytes]) => [name, encodeBase64(bytes)])),
     ...(immutable ? { immutable: true } : {}),
   }
+}
+
+/** As they are sent, and as they are. */
+function secretsIn({ data }: Pick<SecretContent, 'data'>): readonly string[] {
+  return [...data.values()].flatMap((bytes) => [encodeBase64(bytes), Buffer.from(bytes).toString('utf8')])
 }
 
 function metadataToKeep(like: KubeSecret | undefined): KubeObject {
