@@ -9,12 +9,17 @@ import {
   type MatrixImage,
   type MatrixKey,
   type MatrixProgram,
+  prepareBench,
 } from './matrix.ts'
-import type { TestRegistry } from './registries.ts'
+import { startCosignetRegistry, startDockerRegistry, type TestRegistry } from './registries.ts'
+import type { Sandbox } from './sandbox.ts'
+
+/** Names of the registries, both with TLS: Debian's, and the embedded one. */
+export const MATRIX_REGISTRIES = ['docker-registry', 'embedded'] as const
 
 /** What is signed: where it is, and what it is. */
 export interface Place {
-  readonly registry: string
+  readonly registry: (typeof MATRIX_REGISTRIES)[number]
   readonly kind: ImageKind
 }
 export type ImageKind = keyof typeof ARCHITECTURES
@@ -29,13 +34,21 @@ export interface Signing extends Place {
   readonly maker: MatrixProgram
 }
 
+/** Starts the registries, which end with the sandbox. */
+export async function startMatrix(sandbox: Sandbox): Promise<MatrixRun> {
+  return new MatrixRun(await prepareBench(sandbox), {
+    'docker-registry': await startDockerRegistry(sandbox, { tls: true }),
+    embedded: await startCosignetRegistry(sandbox, { tls: true }),
+  })
+}
+
 /** Makes keys, images and signatures when they are first asked for, and once. */
 export class MatrixRun {
   readonly bench: MatrixBench
-  readonly #registries: ReadonlyMap<string, TestRegistry>
+  readonly #registries: Readonly<Record<Place['registry'], TestRegistry>>
   readonly #made = new Map<string, Promise<unknown>>()
 
-  constructor(bench: MatrixBench, registries: ReadonlyMap<string, TestRegistry>) {
+  constructor(bench: MatrixBench, registries: Readonly<Record<Place['registry'], TestRegistry>>) {
     this.bench = bench
     this.#registries = registries
   }
@@ -63,8 +76,7 @@ export class MatrixRun {
 
   /** An image in a repository that has nothing else. */
   image(repository: string, { registry, kind }: Place): Promise<MatrixImage> {
-    const to = this.#registries.get(registry)
-    if (to === undefined) throw new Error(`there is no registry ${registry}`)
+    const to = this.#registries[registry]
     // A lookaside store does not tell registries apart.
     const name = `${registry}/${kind}/${repository}`
     return this.#once(`image ${name}`, async () => {

@@ -9,19 +9,13 @@ import {
   type MatrixImage,
   type MatrixKey,
   type MatrixProgram,
-  prepareBench,
 } from './matrix.ts'
-import { COSIGN_PROGRAMS } from './matrix-cosign.ts'
 import { COSIGNET_PROGRAM } from './matrix-cosignet.ts'
 import { GPG_PROGRAM } from './matrix-gpg.ts'
-import { can, MatrixRun, type Place } from './matrix-run.ts'
-import { SKOPEO_PROGRAM } from './matrix-skopeo.ts'
+import { MATRIX_PEERS, MATRIX_PROGRAMS } from './matrix-programs.ts'
+import { can, type MatrixRun, type Place, startMatrix } from './matrix-run.ts'
 import { keyCell, Measured, matrixTable, verifyCell } from './matrix-table.ts'
-import { startCosignetRegistry, startDockerRegistry } from './registries.ts'
 import { Sandbox } from './sandbox.ts'
-
-const PROGRAMS = [COSIGNET_PROGRAM, ...COSIGN_PROGRAMS, SKOPEO_PROGRAM, GPG_PROGRAM]
-const PEERS = ['cosign3', 'cosign2', 'cosign22', 'skopeo', 'gpg', 'docker-registry'] as const
 
 const PLACES: readonly Place[] = [
   { registry: 'docker-registry', kind: 'image' },
@@ -35,24 +29,20 @@ const HERE: Place = { registry: 'docker-registry', kind: 'image' }
 const README = new URL('../../README.md', import.meta.url)
 const FOLDER = new URL('../../dist/', import.meta.url)
 
-describeWithPeers('the matrix', PEERS, () => {
+describeWithPeers('the matrix', MATRIX_PEERS, () => {
   const measured = new Measured()
   let sandbox: Sandbox
   let run: MatrixRun
 
   beforeAll(async () => {
     sandbox = await Sandbox.create()
-    const registries = new Map([
-      ['docker-registry', await startDockerRegistry(sandbox, { tls: true })],
-      ['embedded', await startCosignetRegistry(sandbox, { tls: true })],
-    ])
-    run = new MatrixRun(await prepareBench(sandbox), registries)
+    run = await startMatrix(sandbox)
   })
   afterAll(() => sandbox.dispose())
 
   describe.concurrent.each(FORMATS)('%s signatures:', (format) => {
-    const signers = PROGRAMS.filter(({ signs }) => 'does' in signs[format])
-    const verifiers = PROGRAMS.filter(({ verifies }) => 'does' in verifies[format])
+    const signers = MATRIX_PROGRAMS.filter(({ signs }) => 'does' in signs[format])
+    const verifiers = MATRIX_PROGRAMS.filter(({ verifies }) => 'does' in verifies[format])
 
     for (const place of PLACES) {
       for (const signer of signers) {
@@ -68,7 +58,7 @@ describeWithPeers('the matrix', PEERS, () => {
       }
     }
 
-    for (const maker of PROGRAMS.filter(({ makes }) => makes[KEY_KINDS[format]] !== undefined)) {
+    for (const maker of MATRIX_PROGRAMS.filter(({ makes }) => makes[KEY_KINDS[format]] !== undefined)) {
       for (const signer of signers) {
         const verifier = verifiers.includes(maker) ? maker : signer
         it(`key of ${maker.label}: ${signer.label} signs, ${verifier.label} verifies`, async () => {
@@ -80,10 +70,10 @@ describeWithPeers('the matrix', PEERS, () => {
       }
     }
 
-    const theirs = PROGRAMS.findLast(({ signs }) => 'does' in signs[format]) ?? COSIGNET_PROGRAM
+    const theirs = MATRIX_PROGRAMS.findLast(({ signs }) => 'does' in signs[format]) ?? COSIGNET_PROGRAM
     const theirMaker = makerFor(format, theirs)
 
-    for (const { label, verifies } of PROGRAMS) {
+    for (const { label, verifies } of MATRIX_PROGRAMS) {
       const ability = verifies[format]
       if ('does' in ability) {
         it(`${label} refuses another key, and an image without a signature`, async () => {
@@ -105,7 +95,7 @@ describeWithPeers('the matrix', PEERS, () => {
       }
     }
 
-    for (const { label, signs } of PROGRAMS) {
+    for (const { label, signs } of MATRIX_PROGRAMS) {
       const ability = signs[format]
       if ('does' in ability) continue
       it(`${label} cannot make them: ${ability.cannot}`, async () => {
@@ -124,7 +114,7 @@ describeWithPeers('the matrix', PEERS, () => {
   }
 
   it('is what the README shows', async () => {
-    const table = matrixTable(PROGRAMS, measured, PLACES.length)
+    const table = matrixTable(MATRIX_PROGRAMS, measured, PLACES.length)
     await mkdir(FOLDER, { recursive: true })
     await writeFile(new URL('interop-matrix.md', FOLDER), table)
     const [, shown] =
