@@ -67,17 +67,18 @@ function signerOf(key: OpenPgpKey, part: OpenPgpKeyPart, privateKey: KeyObject, 
 }
 
 /** The parts that may sign now, the one to take first. */
-function signingParts({ primary, subkeys }: OpenPgpKey, now: Date): readonly OpenPgpKeyPart[] {
+function signingParts({ primary, subkeys, selfSigned }: OpenPgpKey, now: Date): readonly OpenPgpKeyPart[] {
   const isAlive = ({ revoked, expires }: OpenPgpKeyPart): boolean =>
     !revoked && (expires === undefined || expires > now)
-  if (!isAlive(primary)) return []
+  if (!isAlive(primary) || !selfSigned) return []
   const newestFirst = [...subkeys].sort((a, b) => b.created.getTime() - a.created.getTime())
   const usable = newestFirst.filter(({ bound, backSigned }) => bound && backSigned)
   return [primary, ...usable].filter((part) => part.canSign && isAlive(part))
 }
 
-function reasonAgainst({ primary }: OpenPgpKey): string {
+function reasonAgainst({ primary, selfSigned }: OpenPgpKey): string {
   if (primary.revoked) return 'the key is revoked'
+  if (primary.algorithm !== 'other' && !selfSigned) return 'the key has signed no user ID of its own'
   if (primary.canSign) return `the key expired ${primary.expires?.toISOString() ?? ''}`
   return `neither the key, ${primary.algorithmName}, nor a subkey of it can sign messages`
 }
