@@ -2,6 +2,7 @@ import { CosignetError, isCosignetError, LIMITS } from '../core/index.ts'
 import { type Digest, digestParts, type ImageSource, type Manifest } from '../oci/index.ts'
 import { parallel } from './parallel.ts'
 import { readTree } from './read-image.ts'
+import type { SignedSource } from './signature-tags.ts'
 
 /** Something that refers to an image: a signature, an attestation, an SBOM. */
 export interface Attached {
@@ -65,6 +66,35 @@ export async function findAttached(
     }
   }
   return found
+}
+
+/**
+ * Finds the OpenPGP signatures of manifests, which refer to nothing else and to which nothing refers.
+ * @returns those that have any.
+ * @throws INVALID_SIGNATURE, TOO_LARGE, and what the source throws
+ */
+export async function findOpenPgp(
+  source: SignedSource,
+  digests: readonly Digest[],
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<Digest, readonly Uint8Array[]>> {
+  let bytes = 0
+  const found = await parallel(
+    digests,
+    PARALLEL,
+    `Reading ${source.name}`,
+    signal,
+    async (digest, either) => {
+      const signatures = await source.listOpenPgp(digest, either)
+      bytes += signatures.reduce((sum, { byteLength }) => sum + byteLength, 0)
+      if (bytes <= LIMITS.payloadsBytes) return [digest, signatures] as const
+      throw new CosignetError(
+        'TOO_LARGE',
+        `The signatures of the image in ${source.name} are larger than the limit of ${LIMITS.payloadsBytes} bytes.`,
+      )
+    },
+  )
+  return new Map(found.filter(([, signatures]) => signatures.length > 0))
 }
 
 async function attachedTo(

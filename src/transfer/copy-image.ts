@@ -2,7 +2,7 @@ import { CosignetError, LIMITS } from '../core/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest, Platform } from '../oci/index.ts'
 import type { Verdict } from '../policy/index.ts'
 import type { ImageSigner, SignatureStore } from '../signature/index.ts'
-import { type Attached, type AttachedName, attachedName, findAttached } from './attached.ts'
+import { type Attached, type AttachedName, attachedName, findAttached, findOpenPgp } from './attached.ts'
 import { type CompressedLayers, compressLayers } from './compress-layers.ts'
 import { convertImage } from './convert-image.ts'
 import type { ImageFormat } from './convert-manifest.ts'
@@ -144,14 +144,9 @@ async function readAttached(
 ): Promise<FoundAttached> {
   if (!attached || source.makesManifests === true) return { attached: [], openPgp: new Map(), left: [] }
   const digests = image.manifests.map(({ digest }) => digest)
-  const openPgp = new Map<Digest, readonly Uint8Array[]>()
-  for (const digest of digests) {
-    const signatures = await source.listOpenPgp(digest, signal)
-    if (signatures.length > 0) openPgp.set(digest, signatures)
-  }
   return {
     attached: await findAttached(source, digests, signal),
-    openPgp,
+    openPgp: await findOpenPgp(source, digests, signal),
     left: image.index === undefined ? [] : await findAttached(source, [image.index.digest], signal),
   }
 }

@@ -3,7 +3,9 @@ import { MemoryImageStore } from '../../test/fixtures/memory-image-store.ts'
 import { CosignetError, encodeUtf8 } from '../core/index.ts'
 import { type Digest, digestOf, type Manifest, MEDIA_TYPES, parseManifest } from '../oci/index.ts'
 import { encodeSignatureBlob, type SignatureStore } from '../signature/index.ts'
+import { findOpenPgp } from './attached.ts'
 import { type CopyOptions, type CopyTarget, copyImage } from './copy-image.ts'
+import { withSignatureTags } from './signature-tags.ts'
 
 /** Begins as `gpg --sign` does; what follows is nobody's to read here. */
 const FIRST = Buffer.from([0xa3, 1])
@@ -109,6 +111,16 @@ describe('copyImage with signatures in a store beside the image', () => {
     }
     await expect(copyImage(job(from, away, to, store([])))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     expect(to.calls).toEqual([])
+  })
+
+  it('refuses more than anybody needs, over all images of an index', async () => {
+    const source = withSignatureTags(new MemoryImageStore(), {
+      name: 'store',
+      list: async () => [Buffer.alloc(1024 * 1024, 0xa3)],
+    })
+    const digests = Array.from({ length: 17 }, (_, i) => digestOf(Buffer.from([i])))
+    expect((await findOpenPgp(source, digests.slice(1))).size).toBe(16)
+    await expect(findOpenPgp(source, digests)).rejects.toMatchObject({ code: 'TOO_LARGE' })
   })
 
   it('says which signature is none', async () => {
