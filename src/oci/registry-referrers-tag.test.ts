@@ -205,6 +205,32 @@ describe('a registry without the referrers API', () => {
   })
 })
 
+describe('whether a registry has the referrers API', () => {
+  it.each([
+    // What distribution 2.8 answers, which routes no such path.
+    ['is asked once where the path is unknown', 'text/plain; charset=utf-8', '404 page not found\n', 1],
+    [
+      'is asked again where a repository is unknown',
+      'application/json',
+      '{"errors":[{"code":"NAME_UNKNOWN"}]}',
+      2,
+    ],
+  ])('%s', async (_, type, body, asked) => {
+    const proxy = await startFaultyRegistry()
+    cleanups.push(() => proxy.close())
+    proxy.on({ path: /\/referrers\//, fault: answer(404, { 'content-type': type }, body) })
+    const http = new HttpClient()
+    cleanups.push(() => http.close())
+    for (const repository of ['a/b', 'c/d']) {
+      const client = new RegistryClient({ registry: proxy.host, repository, http })
+      expect(await client.listReferrers(SUBJECT)).toEqual([])
+    }
+    const paths = proxy.seen.map(({ path }) => path)
+    expect(paths.filter((path) => path.includes('/referrers/'))).toHaveLength(asked)
+    expect(paths.filter((path) => TAG_PATH.test(path))).toHaveLength(2)
+  })
+})
+
 function entryOf({ mediaType, digest, bytes }: Manifest): object {
   return { mediaType, digest, size: bytes.byteLength }
 }

@@ -1,5 +1,5 @@
 import { CosignetError, isCosignetError, type JsonValue, LIMITS, parseJson } from '../core/index.ts'
-import type { HttpResponse } from '../net/index.ts'
+import type { HttpClient, HttpResponse } from '../net/index.ts'
 import { type Digest, digestParts } from './digest.ts'
 import { type Descriptor, MEDIA_TYPES, parseManifest } from './manifest.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
@@ -8,6 +8,9 @@ import type { ImageSource } from './store.ts'
 
 /** Statuses by which registries say that they have no referrers API. */
 const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501]
+
+/** Hosts that do not know the path of the API, so that each client asks once and not for every image. */
+const withoutApi = new WeakMap<HttpClient, Set<string>>()
 
 /**
  * Lists the referrers of a manifest by the API, and where a registry has none by the tag under which clients keep the
@@ -22,12 +25,18 @@ export async function listReferrers(
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly Descriptor[]> {
+  if (withoutApi.get(transport.http)?.has(transport.host) === true) {
+    return await listTagged(repository, digest, signal)
+  }
   const found: Descriptor[] = []
   const what = `The list of referrers of ${repository.name}@${digest}`
   let path: string | URL | undefined = `referrers/${digest}`
   for (let page = 0; path !== undefined; page += 1) {
     const { response, bytes } = await askReferrers(transport, path, signal, page === 0)
-    if (page === 0 && !isReferrersList(response)) return await listTagged(repository, digest, signal)
+    if (page === 0 && !isReferrersList(response)) {
+      if (isUnknownPath(response)) rememberWithout(transport)
+      return await listTagged(repository, digest, signal)
+    }
     path = nextPage(response)
     found.push(...readList(bytes, response.headers['content-type'], what))
     if (found.length > LIMITS.referrers || page >= PAGES_MAX) {
@@ -81,6 +90,16 @@ async function askReferrers(
 
 function isReferrersList({ status, headers }: HttpResponse): boolean {
   return status === 200 && headers['content-type']?.split(';')[0]?.trim() === MEDIA_TYPES.ociIndex
+}
+
+/** A registry that knows the path says in JSON what it misses, and may miss it in this repository alone. */
+function isUnknownPath({ status, headers }: HttpResponse): boolean {
+  return status === 404 && headers['content-type']?.includes('json') !== true
+}
+
+function rememberWithout({ http, host }: RegistryTransport): void {
+  const hosts = withoutApi.get(http) ?? new Set()
+  withoutApi.set(http, hosts.add(host))
 }
 
 async function listTagged(

@@ -100,6 +100,11 @@ export class RegistryTransport {
     return this.#mountFrom
   }
 
+  /** What requests go through: what a registry is found to be like holds for all that share it. */
+  get http(): HttpClient {
+    return this.#options.http
+  }
+
   /** The registry does not let us mount from there. */
   stopMounting(): void {
     this.#mountFrom = undefined
