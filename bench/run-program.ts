@@ -26,7 +26,7 @@ export function timeProgram({ program, args, cwd, env }: Started): Taken {
   const start = process.hrtime.bigint()
   const { status, stdout, stderr } = spawnSync(program, args, { cwd, env })
   const ms = Number(process.hrtime.bigint() - start) / 1e6
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
+  if (status !== 0) throw failed(program, args, status, `${stdout}${stderr}`)
   return { ms }
 }
 
@@ -45,8 +45,13 @@ export async function watchProgram({ program, args, cwd, env }: Started): Promis
   const [status] = (await once(child, 'exit')) as [number | null]
   const ms = Number(process.hrtime.bigint() - start) / 1e6
   clearInterval(looking)
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${stderr}`)
+  if (status !== 0) throw failed(program, args, status, stderr)
   return { ms, peakMiB }
+}
+
+function failed(program: string, args: readonly string[], status: number | null, output: string): Error {
+  const shown = args.length > 12 ? [...args.slice(0, 12), '…'] : args
+  return new Error(`${program} ${shown.join(' ')} ended with ${status}:\n${output}`)
 }
 
 function peakOf(pid: number | undefined): number | undefined {

@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util'
 import { Sandbox } from '../test/interop/sandbox.ts'
 import { makeCopyTasks } from './copy-tasks.ts'
 import { type Started, type Taken, timeProgram, watchProgram } from './run-program.ts'
-import { type Contender, makeSmallTasks, RUNS, type Task, WARM_UPS } from './tasks.ts'
+import { makeSignatureTasks } from './signature-tasks.ts'
+import { type Contender, makeStartTasks, RUNS, type Task, WARM_UPS } from './tasks.ts'
 
 /** Times in milliseconds, memory in MiB. */
 interface Measured {
@@ -26,6 +27,16 @@ interface Measured {
   readonly peerPeakMiB?: number
 }
 
+/** Tasks by the words that their names begin with. */
+const KINDS: readonly (readonly [
+  words: readonly string[],
+  make: (sandbox: Sandbox, other: Sandbox) => Promise<readonly Task[]>,
+])[] = [
+  [['start'], makeStartTasks],
+  [['sign', 'verify'], makeSignatureTasks],
+  [['copy'], makeCopyTasks],
+]
+
 const { values } = parseArgs({
   options: {
     output: { type: 'string', short: 'o', default: 'text' },
@@ -35,9 +46,10 @@ const { values } = parseArgs({
 const [sandbox, other] = [await Sandbox.create(), await Sandbox.create()]
 try {
   const results: Measured[] = []
-  for (const make of [makeSmallTasks, makeCopyTasks]) {
+  for (const [kind, make] of KINDS) {
     // Preparing takes longer than many a task.
-    if (make === makeSmallTasks && values.only.startsWith('copy')) continue
+    const [wanted = ''] = values.only.split(/[: ]/)
+    if (KINDS.some(([names]) => names.includes(wanted)) && !kind.includes(wanted)) continue
     for (const task of await make(sandbox, other)) {
       if (task.name.includes(values.only)) results.push(...(await measure(task)))
     }
