@@ -33,7 +33,7 @@ export {
   type UnreadableAttachment,
   type UntrustedAttachment,
 } from './read-attachments.ts'
-export { type FoundBundle, readBundles, type UnreadableBundle } from './read-bundles.ts'
+export { type FoundBundle, type ReadBundle, readBundles, type UnreadableBundle } from './read-bundles.ts'
 export {
   lookasideOf,
   NO_REGISTRIES_D,

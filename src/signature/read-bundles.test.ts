@@ -57,8 +57,9 @@ describe('readBundles', () => {
   it('reads what cosign stored', async () => {
     const store = storeOf()
     const referrer = refer(store, SIGNED_BUNDLE_MANIFEST)
-    const bundle = parseBundle(encodeUtf8(SIGNED_BUNDLE))
-    expect(await readBundles(store, BUNDLED_DIGEST)).toEqual([{ referrer, bundle }])
+    const [found] = await readBundles(store, BUNDLED_DIGEST)
+    expect(found).toMatchObject({ referrer, bundle: parseBundle(encodeUtf8(SIGNED_BUNDLE)) })
+    expect(found).toHaveProperty('bytes', Buffer.from(SIGNED_BUNDLE))
   })
 
   it('finds none where there is none', async () => {

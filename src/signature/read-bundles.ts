@@ -4,7 +4,15 @@ import { parseBundle, type UntrustedBundle } from './bundle-format.ts'
 import { isBundle, isUntold } from './bundle-referrers.ts'
 
 /** A referrer that calls itself a bundle: what it holds, unverified, or why that is none. */
-export type FoundBundle = { readonly referrer: Digest; readonly bundle: UntrustedBundle } | UnreadableBundle
+export type FoundBundle = ReadBundle | UnreadableBundle
+
+export interface ReadBundle {
+  /** Digest of the manifest that refers to the image. */
+  readonly referrer: Digest
+  /** As it is stored: JSON. */
+  readonly bytes: Uint8Array
+  readonly bundle: UntrustedBundle
+}
 
 export interface UnreadableBundle {
   readonly referrer: Digest
@@ -77,7 +85,7 @@ async function readLayer(source: ImageSource, layer: BundleLayer, signal: AbortS
   try {
     const what = `The sigstore bundle ${layer.digest}`
     const bytes = await collectBytes(source.getBlob(layer, signal), layer.size, what)
-    return { referrer: layer.referrer, bundle: parseBundle(bytes) }
+    return { referrer: layer.referrer, bytes, bundle: parseBundle(bytes) }
   } catch (error) {
     return faultOf(error, layer.referrer)
   }

@@ -32,11 +32,12 @@ describe.each([
 
   it('stores a bundle that refers to the image, as cosign does', async () => {
     const key = makeKey()
-    const { referrer, alreadySigned } = await sign(Promise.resolve(key), { annotations: { a: '1' } })
+    const { referrer, alreadySigned, bundle } = await sign(Promise.resolve(key), { annotations: { a: '1' } })
     expect(alreadySigned).toBe(false)
     const text = (await registry.referrers()).at(-1) ?? ''
     expect(digestOf(encodeUtf8(text))).toBe(referrer)
     const manifest = JSON.parse(text)
+    expect(manifest.layers).toMatchObject([{ digest: digestOf(bundle), size: bundle.byteLength }])
     expect(manifest.subject).toEqual({
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       size: expect.any(Number),

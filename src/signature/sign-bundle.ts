@@ -5,7 +5,7 @@ import { putBytes } from './append-signature.ts'
 import { encodeBundle } from './bundle-format.ts'
 import { EMPTY_CONFIG, encodeBundleManifest } from './bundle-manifest.ts'
 import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from './dsse.ts'
-import { type FoundBundle, readBundles } from './read-bundles.ts'
+import { type FoundBundle, type ReadBundle, readBundles } from './read-bundles.ts'
 import type { TransparencyLog } from './rekor-client.ts'
 import { encodeStatement } from './statement.ts'
 import { verifyBundle } from './verify-bundle.ts'
@@ -31,8 +31,8 @@ export interface SignedBundle {
   readonly alreadySigned: boolean
   /** Digest of the manifest that refers to the image. */
   readonly referrer: Digest
-  /** The statement that is signed. */
-  readonly statement: Uint8Array
+  /** The bundle as it is stored: JSON. */
+  readonly bundle: Uint8Array
 }
 
 /**
@@ -55,7 +55,7 @@ export async function signBundle(options: SignBundleOptions): Promise<SignedBund
     ])
     const statement = encodeStatement(digest, annotations)
     const same = present.find((found) => saysTheSame(found, key.publicKey, options))
-    if (same !== undefined) return { alreadySigned: true, referrer: same.referrer, statement }
+    if (same !== undefined) return { alreadySigned: true, referrer: same.referrer, bundle: same.bytes }
     const payloadType = IN_TOTO_PAYLOAD_TYPE
     const signature = key.sign(preAuthEncoding(payloadType, statement))
     const signed = { payloadType, payload: statement, signature, key: key.publicKey }
@@ -68,7 +68,7 @@ export async function signBundle(options: SignBundleOptions): Promise<SignedBund
     await Promise.all([putBytes(store, EMPTY_CONFIG, signal), putBytes(store, bundle, signal)])
     const manifest = encodeBundleManifest(bundle, subject, now())
     await store.putManifest(manifest, { signal })
-    return { alreadySigned: false, referrer: manifest.digest, statement }
+    return { alreadySigned: false, referrer: manifest.digest, bundle }
   } catch (error) {
     // A wrong password must not leave an upload running.
     failed.abort()
@@ -81,7 +81,7 @@ function saysTheSame(
   found: FoundBundle,
   key: PublicKey,
   { digest, annotations = {}, log }: SignBundleOptions,
-): boolean {
+): found is ReadBundle {
   if ('failure' in found) return false
   const logged = log === undefined ? {} : { rekorKeys: log.rekorKeys }
   const verified = verifyBundle(found.bundle, key, { digest, annotations, ...logged })
