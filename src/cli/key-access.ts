@@ -3,6 +3,7 @@ import {
   decryptPrivateKey,
   type GitHubKeys,
   type KeyReference,
+  looksLikeOpenPgp,
   type OpenPgpSigner,
   openOpenPgpSigner,
   parseKeyReference,
@@ -10,10 +11,9 @@ import {
   parsePublicKey,
   type SigningKey,
 } from '../keys/index.ts'
-import { isLoopbackHost } from '../net/index.ts'
 import type { TrustedKey } from '../policy/index.ts'
 import type { Cli } from './cli.ts'
-import { openHttp } from './http-access.ts'
+import { downloadKey } from './key-download.ts'
 import { type KeyServerOptions, withReadableStore } from './key-stores.ts'
 import { type PasswordFlags, readPassword } from './password.ts'
 
@@ -47,7 +47,7 @@ export async function readPublicKeys(
 
 function trust(cli: Cli, bytes: Uint8Array, name: string): TrustedKey {
   const what = `The public key ${quote(name)}`
-  if (isOpenPgp(bytes)) return { kind: 'openpgp', keys: parseOpenPgpKeys(bytes, what), name }
+  if (looksLikeOpenPgp(bytes)) return { kind: 'openpgp', keys: parseOpenPgpKeys(bytes, what), name }
   const key = parsePublicKey(bytes, what)
   const blocks =
     Buffer.from(bytes)
@@ -60,21 +60,6 @@ function trust(cli: Cli, bytes: Uint8Array, name: string): TrustedKey {
   }
   return { kind: 'cosign', key, name }
 }
-
-/** Whether a file is OpenPGP: armor comes before any other block, or it begins with the packet of a key. */
-function isOpenPgp(bytes: Uint8Array): boolean {
-  const [first = 0] = bytes
-  if ((first & 0x80) !== 0)
-    return KEY_TAGS.includes((first & 0x40) === 0 ? (first >> 2) & 0x0f : first & 0x3f)
-  return (
-    /^-----BEGIN ([^\r\n]{1,64}?)-----/m
-      .exec(Buffer.from(bytes).toString('latin1'))?.[1]
-      ?.startsWith('PGP ') === true
-  )
-}
-
-/** Packets that a key file begins with: a secret key, a public key (RFC 9580, section 5). */
-const KEY_TAGS: readonly number[] = [5, 6]
 
 /** What signs: its kind is known from the content, and the key while other work is done. */
 export type OpenedSigningKey =
@@ -100,7 +85,7 @@ export async function readSigningKey(
   const name = nameOf(ref)
   const { privateKey, password } = await readPrivateBytes(cli, parseKeyReference(ref), name, options)
   const what = `The private key ${quote(name)}`
-  if (isOpenPgp(privateKey)) {
+  if (looksLikeOpenPgp(privateKey)) {
     const open = (bytes: Uint8Array) => started(openOpenPgpSigner(privateKey, bytes, what))
     // Nobody is to be asked for the password of a key that has none.
     const unlocked = open(new Uint8Array())
@@ -135,7 +120,7 @@ async function readPublicBytes(
     case 'environment':
       return fromEnvironment(cli, reference.variable)
     case 'url':
-      return await download(cli, reference.url, name, options)
+      return await downloadKey(cli, reference.url, name, options)
     case 'kubernetes':
     case 'gitlab':
       return await withReadableStore(
@@ -220,36 +205,4 @@ function notReadable({ repository }: GitHubKeys, name: string): CosignetError {
       hint: `In a workflow of the ${owner}, use env://COSIGN_PRIVATE_KEY or env://COSIGN_PUBLIC_KEY; elsewhere, the file that the public key was written to.`,
     },
   )
-}
-
-async function download(cli: Cli, url: URL, name: string, options: KeyServerOptions): Promise<Uint8Array> {
-  const loopback = isLoopbackHost(url.hostname)
-  if (url.protocol === 'http:' && !loopback) {
-    throw new CosignetError(
-      'USAGE',
-      `The key ${quote(name)} would come over plain HTTP: anyone could change it.`,
-      {
-        hint: 'Give its https URL, or download and check it once, and give the file.',
-      },
-    )
-  }
-  const http = await openHttp(cli, { ca: options.ca })
-  try {
-    const response = await http.request({
-      method: 'GET',
-      url,
-      signal: cli.signal,
-      // What stands behind plain HTTP on this machine must not send us to another one over plain HTTP.
-      redirects: url.protocol === 'http:' ? 'refuse' : 'follow',
-    })
-    if (response.status === 200) return await response.bytes(LIMITS.keyringBytes)
-    response.discard()
-    const missing = response.status === 404 || response.status === 410
-    throw new CosignetError(
-      missing ? 'NOT_FOUND' : response.status >= 500 ? 'UNAVAILABLE' : 'BAD_RESPONSE',
-      `The key ${quote(name)} cannot be read: the server answers with status ${response.status}.`,
-    )
-  } finally {
-    http.close()
-  }
 }

@@ -102,7 +102,7 @@ describe.each(['k8s://ns/cosign', 'gitlab://g/p', 'github://o/r'])('putKeyPair t
     const before = stored(ref)
     const error = await failureOf(putTo(ref))
     expect(error.code).toBe('ALREADY_EXISTS')
-    expect(error.message).toMatch(/^There is a key already at .*, the file .*\/cosign\.pub\.$/)
+    expect(error.message).toMatch(/^There is already .* at \w+:\/\/.*, and the file ".*\/cosign\.pub"\.$/)
     expect(error.hint).toContain('--yes')
     expect(stored(ref)).toEqual(before)
     await putTo(ref, true)

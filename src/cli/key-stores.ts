@@ -82,8 +82,11 @@ export async function putKeyPair(
   const { key, password, publicKeyPath } = task
   return await withKeyStore(cli, reference, task, async (store) => {
     const [inStore, file] = await Promise.all([store.existing(cli.signal), readIfThere(publicKeyPath)])
-    const existing = [...inStore, ...(file === undefined ? [] : [`the file ${publicKeyPath}`])]
-    if (existing.length > 0 && !task.yes) await askToReplace(cli, store.name, existing)
+    const existing = [
+      ...(inStore.length === 0 ? [] : [`${inStore.join(', ')} at ${store.name}`]),
+      ...(file === undefined ? [] : [`the file ${quote(publicKeyPath)}`]),
+    ]
+    if (existing.length > 0 && !task.yes) await askToReplace(cli, existing.join(', and '))
     const privateKey = encodeUtf8(await encryptPrivateKey(key, password))
     const publicKey = encodeUtf8(formatPublicKey(key.publicKey))
     await writeFileAtomically(publicKeyPath, publicKey, { mode: 0o644, exclusive: file === undefined })
@@ -99,13 +102,11 @@ export async function putKeyPair(
   })
 }
 
-async function askToReplace(cli: Cli, store: string, existing: readonly string[]): Promise<void> {
-  const there = `${store}: ${existing.join(', ')}`
-  if (cli.interactive) {
-    const question = `There is a key already at ${there}. Replace it, so that the old private key is lost?`
-    if (await confirm(cli, question, '--yes')) return
-  }
-  throw new CosignetError('ALREADY_EXISTS', `There is a key already at ${there}.`, {
+/** @throws ALREADY_EXISTS */
+async function askToReplace(cli: Cli, there: string): Promise<void> {
+  const question = `There is already ${there}. Replace it, so that the old key is lost?`
+  if (cli.interactive && (await confirm(cli, question, '--yes'))) return
+  throw new CosignetError('ALREADY_EXISTS', `There is already ${there}.`, {
     hint: 'Choose another place, or give --yes to replace it: who loses a private key cannot sign with it again.',
   })
 }

@@ -1,24 +1,11 @@
 import { join } from 'node:path'
-import {
-  CosignetError,
-  encodeBase64,
-  encodeUtf8,
-  isCosignetError,
-  LIMITS,
-  quote,
-  readFileBounded,
-} from '../core/index.ts'
+import { CosignetError, LIMITS, quote } from '../core/index.ts'
 import { HttpClient, type HttpClientOptions, isLoopbackHost } from '../net/index.ts'
-import { runExecCredential } from './exec-credential.ts'
+import { authenticate } from './authenticate.ts'
+import { readFileOrData } from './file-or-data.ts'
 import { KubeClient } from './kube-client.ts'
-import {
-  type ClusterEntry,
-  type FileOrData,
-  type KubeConfig,
-  type KubeConfigPlace,
-  readKubeConfig,
-  type UserEntry,
-} from './kubeconfig.ts'
+import type { ClusterEntry, KubeConfig, UserEntry } from './kubeconfig.ts'
+import { type KubeConfigPlace, readKubeConfig } from './read-kubeconfig.ts'
 
 export interface ConnectOptions extends KubeConfigPlace {
   /** What every HTTP client of the caller is made with; its CA counts where the cluster names none. */
@@ -50,8 +37,14 @@ export async function connectToCluster(options: ConnectOptions): Promise<KubeCli
       ? inCluster(options, config)
       : currentAccess(config, config.currentContext)
   const server = parseServer(cluster.server)
-  const ca = await read(cluster.certificateAuthority, LIMITS.certificatesBytes, 'certificate file')
-  const { authorization, clientCertificate } = await authenticate({ cluster, user }, ca, options)
+  const route = proxied(cluster)
+  const ca = await readFileOrData(cluster.certificateAuthority, LIMITS.certificatesBytes, 'certificate file')
+  const { environment, signal } = options
+  const { authorization, clientCertificate } = await authenticate({
+    ...{ user, cluster, environment },
+    ...(ca === undefined ? {} : { ca }),
+    ...(signal === undefined ? {} : { signal }),
+  })
   if (cluster.insecureSkipTlsVerify) {
     options.warn(
       `WARN The kubeconfig says insecure-skip-tls-verify: nothing shows that ${server.host} is the cluster.`,
@@ -62,7 +55,7 @@ export async function connectToCluster(options: ConnectOptions): Promise<KubeCli
     ...(ca === undefined ? {} : { ca: [ca] }),
     ...(clientCertificate === undefined ? {} : { clientCertificate }),
     insecureSkipTlsVerify: cluster.insecureSkipTlsVerify,
-    ...proxied(cluster),
+    ...route,
   })
   return new KubeClient({ http, server, ...(authorization === undefined ? {} : { authorization }) })
 }
@@ -153,76 +146,4 @@ function proxied({ tlsServerName, proxyUrl }: ClusterEntry): Pick<HttpClientOpti
     )
   }
   return { environment: { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl } }
-}
-
-interface Authentication {
-  readonly authorization?: string
-  readonly clientCertificate?: { readonly cert: string; readonly key: string }
-}
-
-async function authenticate(
-  { cluster, user }: Access,
-  ca: string | undefined,
-  options: ConnectOptions,
-): Promise<Authentication> {
-  const [first] = user.unsupported
-  if (first !== undefined) {
-    throw new CosignetError('UNSUPPORTED', `The user of the kubeconfig has ${first}, which is not supported.`)
-  }
-  const { exec, username, password = '' } = user
-  const token = await readToken(user)
-  if ([exec, username, token].filter((method) => method !== undefined).length > 1) {
-    throw new CosignetError('INVALID_CONFIG', 'The user of the kubeconfig has more than one way to log in.')
-  }
-  if (exec !== undefined) {
-    const found = await runExecCredential(exec, {
-      environment: options.environment,
-      cluster,
-      ...(ca === undefined ? {} : { ca }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    })
-    return withCertificate(found.token, found.clientCertificate)
-  }
-  const cert = await read(user.clientCertificate, LIMITS.certificatesBytes, 'client certificate')
-  const key = await read(user.clientKey, LIMITS.keyBytes, 'client key')
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new CosignetError(
-      'INVALID_CONFIG',
-      'The user of the kubeconfig has a client certificate or its key alone.',
-    )
-  }
-  const certificate = cert === undefined || key === undefined ? undefined : { cert, key }
-  if (username === undefined) return withCertificate(token, certificate)
-  const basic = encodeBase64(encodeUtf8(`${username}:${password}`))
-  return { ...withCertificate(undefined, certificate), authorization: `Basic ${basic}` }
-}
-
-function withCertificate(
-  token: string | undefined,
-  clientCertificate: Authentication['clientCertificate'],
-): Authentication {
-  return {
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(clientCertificate === undefined ? {} : { clientCertificate }),
-  }
-}
-
-/** The file comes before the value, as in client-go, which reads it again from time to time. */
-async function readToken({ token, tokenFile }: UserEntry): Promise<string | undefined> {
-  if (tokenFile === undefined) return token
-  try {
-    const bytes = await readFileBounded(tokenFile, LIMITS.tokenBytes, 'token file')
-    const text = Buffer.from(bytes).toString('utf8').trim()
-    if (text !== '') return text
-  } catch (error) {
-    if (token === undefined || !isCosignetError(error, 'FILE')) throw error
-  }
-  if (token !== undefined) return token
-  throw new CosignetError('INVALID_CONFIG', `The token file ${quote(tokenFile)} is empty.`)
-}
-
-async function read(from: FileOrData | undefined, limit: number, what: string): Promise<string | undefined> {
-  if (from === undefined) return undefined
-  if ('data' in from) return from.data
-  return Buffer.from(await readFileBounded(from.path, limit, what)).toString('utf8')
 }

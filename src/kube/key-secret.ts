@@ -29,7 +29,10 @@ const IMMUTABLE_SINCE = { major: 1, minor: 21 }
 export function openKeySecret(client: KubeClient, place: SecretName): ReadableKeyStore {
   const what = whatOf(place)
 
-  const entry = async (part: keyof KeyPairFiles, signal: AbortSignal | undefined): Promise<Uint8Array> => {
+  const read = async <Part extends keyof KeyPairFiles>(
+    parts: readonly Part[],
+    signal: AbortSignal | undefined,
+  ): Promise<Pick<KeyPairFiles, Part>> => {
     const secret = await getSecret(client, place, signal)
     if (secret === undefined) {
       throw new CosignetError(
@@ -37,20 +40,20 @@ export function openKeySecret(client: KubeClient, place: SecretName): ReadableKe
         `The cluster at ${client.host} has no Secret ${quote(`${place.namespace}/${place.name}`)}.`,
       )
     }
-    const bytes = secret.data.get(ENTRIES[part])
-    if (bytes !== undefined) return bytes
-    throw new CosignetError('NOT_FOUND', `There is no ${quote(ENTRIES[part])} in ${what}.`)
+    const found = parts.map((part) => {
+      const bytes = secret.data.get(ENTRIES[part])
+      if (bytes !== undefined) return [part, bytes]
+      throw new CosignetError('NOT_FOUND', `There is no ${quote(ENTRIES[part])} in ${what}.`)
+    })
+    return Object.fromEntries(found) as Pick<KeyPairFiles, Part>
   }
 
   return {
     name: `k8s://${place.namespace}/${place.name}`,
     existing: async (signal) => ((await getSecret(client, place, signal)) === undefined ? [] : [what]),
     put: async (pair, options) => await put(client, place, pair, options),
-    readPublicKey: async (signal) => await entry('publicKey', signal),
-    readPrivateKey: async (signal) => {
-      const [privateKey, password] = [await entry('privateKey', signal), await entry('password', signal)]
-      return { privateKey, password }
-    },
+    readPublicKey: async (signal) => (await read(['publicKey'], signal)).publicKey,
+    readPrivateKey: async (signal) => await read(['privateKey', 'password'], signal),
   }
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
-import { parseKubeConfig, readKubeConfig } from './kubeconfig.ts'
+import { parseKubeConfig } from './kubeconfig.ts'
+import { readKubeConfig } from './read-kubeconfig.ts'
 
 let dir: string
 beforeAll(async () => {

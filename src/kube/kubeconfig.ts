@@ -1,5 +1,7 @@
-import { dirname, isAbsolute, join } from 'node:path'
-import { CosignetError, isCosignetError, LIMITS, positionAt, quote, readFileBounded } from '../core/index.ts'
+import { dirname } from 'node:path'
+import { CosignetError, isCosignetError, LIMITS, positionAt, quote } from '../core/index.ts'
+import type { FileOrData } from './file-or-data.ts'
+import { asFields, type Fields, within } from './kubeconfig-fields.ts'
 
 /** A cluster of a kubeconfig: how its API server is reached. */
 export interface ClusterEntry {
@@ -35,9 +37,6 @@ export interface ExecEntry {
   readonly installHint?: string
 }
 
-/** A value that stands in the file (`…-data`, base64 there) or in a file that it names. */
-export type FileOrData = { readonly data: string } | { readonly path: string }
-
 export interface ContextEntry {
   readonly cluster: string
   readonly user: string
@@ -49,55 +48,6 @@ export interface KubeConfig {
   readonly clusters: ReadonlyMap<string, ClusterEntry>
   readonly users: ReadonlyMap<string, UserEntry>
   readonly contexts: ReadonlyMap<string, ContextEntry>
-}
-
-/** Where this user's kubeconfig is. */
-export interface KubeConfigPlace {
-  /** `KUBECONFIG`: a list of files, separated by colons. */
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly home: string
-}
-
-/**
- * Reads the files of `KUBECONFIG`, else `~/.kube/config`, and merges them as client-go does: of each name, the first
- * file that has it counts, whole; files that are not there are skipped.
- * @returns undefined if no file is there.
- * @throws INVALID_CONFIG, INVALID_YAML; FILE, TOO_LARGE
- */
-export async function readKubeConfig({
-  environment,
-  home,
-}: KubeConfigPlace): Promise<KubeConfig | undefined> {
-  const listed = (environment['KUBECONFIG'] ?? '').split(':').filter((path) => path !== '')
-  const paths = listed.length > 0 ? listed : [join(home, '.kube', 'config')]
-  const configs: KubeConfig[] = []
-  for (const path of paths) {
-    const text = await readIfThere(path)
-    if (text !== undefined && text.trim() !== '') configs.push(await parseKubeConfig(text, path))
-  }
-  return configs.length === 0 ? undefined : mergeKubeConfigs(configs)
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return Buffer.from(await readFileBounded(path, LIMITS.kubeconfigBytes, 'kubeconfig')).toString('utf8')
-  } catch (error) {
-    const { cause } = error as { readonly cause?: { readonly code?: unknown } }
-    if (isCosignetError(error, 'FILE') && cause?.code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-function mergeKubeConfigs(configs: readonly KubeConfig[]): KubeConfig {
-  // A later entry of a Map replaces an earlier one, so the first file comes last.
-  const reversed = configs.toReversed()
-  const currentContext = configs.find((config) => config.currentContext !== undefined)?.currentContext
-  return {
-    ...(currentContext === undefined ? {} : { currentContext }),
-    clusters: new Map(reversed.flatMap(({ clusters }) => [...clusters])),
-    users: new Map(reversed.flatMap(({ users }) => [...users])),
-    contexts: new Map(reversed.flatMap(({ contexts }) => [...contexts])),
-  }
 }
 
 /**
@@ -188,10 +138,6 @@ function readExec(fields: Fields, folder: string): ExecEntry {
   }
 }
 
-function within(folder: string, path: string): string {
-  return isAbsolute(path) ? path : join(folder, path)
-}
-
 /** Reads a list of `{name, <kind>: {…}}` as a map. */
 function named<T>(root: Fields, list: string, kind: string, read: (fields: Fields) => T): Map<string, T> {
   const entries = new Map<string, T>()
@@ -201,73 +147,4 @@ function named<T>(root: Fields, list: string, kind: string, read: (fields: Field
     entries.set(name, read(item.inner(kind) ?? asFields({}, root.what)))
   }
   return entries
-}
-
-/** The fields of one mapping, read by type; empty text and null are as good as nothing. */
-interface Fields {
-  readonly what: string
-  has(name: string): boolean
-  text(name: string): string | undefined
-  texts(name: string): readonly string[]
-  flag(name: string): boolean
-  inner(name: string): Fields | undefined
-  list(name: string): readonly Fields[]
-  fileOrData(name: string, folder: string): FileOrData | undefined
-  invalid(reason: string): CosignetError
-}
-
-function asFields(value: unknown, what: string): Fields {
-  const invalid = (reason: string): CosignetError =>
-    new CosignetError('INVALID_CONFIG', `${what} is not valid: it ${reason}.`)
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw invalid('has something else where a mapping belongs')
-  }
-  const map = value as Readonly<Record<string, unknown>>
-  const get = <T>(name: string, is: (item: unknown) => item is T, kind: string): T | undefined => {
-    const item = Object.hasOwn(map, name) ? map[name] : undefined
-    if (item === undefined || item === null || item === '') return undefined
-    if (!is(item)) throw invalid(`has no ${kind} as ${name}`)
-    return item
-  }
-  const items = (name: string): readonly unknown[] => get(name, isList, 'list') ?? []
-  const fields: Fields = {
-    what,
-    invalid,
-    has: (name) => get(name, isThere, 'value') !== undefined,
-    text: (name) => get(name, isText, 'text'),
-    texts: (name) => {
-      const texts = items(name)
-      if (!texts.every(isText)) throw invalid(`has no list of texts as ${name}`)
-      return texts
-    },
-    flag: (name) => get(name, isFlag, 'true or false') ?? false,
-    inner: (name) => {
-      const item = get(name, isThere, 'mapping')
-      return item === undefined ? undefined : asFields(item, what)
-    },
-    list: (name) => items(name).map((item) => asFields(item, what)),
-    fileOrData: (name, folder) => {
-      const data = fields.text(`${name}-data`)
-      if (data !== undefined) return { data: decode(data) ?? fail(invalid(`has no base64 as ${name}-data`)) }
-      const path = fields.text(name)
-      return path === undefined ? undefined : { path: within(folder, path) }
-    },
-  }
-  return fields
-}
-
-const isThere = (item: unknown): item is unknown => item !== undefined
-const isText = (item: unknown): item is string => typeof item === 'string'
-const isFlag = (item: unknown): item is boolean => typeof item === 'boolean'
-const isList = (item: unknown): item is readonly unknown[] => Array.isArray(item)
-
-/** Decodes base64 that may be wrapped over lines. */
-function decode(text: string): string | undefined {
-  const base64 = text.replace(/\s+/g, '')
-  const bytes = Buffer.from(base64, 'base64')
-  return bytes.toString('base64') === base64 ? bytes.toString('utf8') : undefined
-}
-
-function fail(error: CosignetError): never {
-  throw error
 }
