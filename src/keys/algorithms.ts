@@ -22,7 +22,8 @@ interface AlgorithmFacts {
 /**
  * What verifiers make of each kind of key. ECDSA signatures are ASN.1 DER, RSA ones PKCS#1 v1.5. Only P-256 and RSA
  * verify everywhere: a P-384 signature over SHA-256 passes cosign and not the guest, one over SHA-384 the reverse.
- * Sources: sigstore-rs 0.13, crypto/verification_key.rs, try_from_der; sigstore, signature.LoadVerifier.
+ * Sources: sigstore-rs 0.13, crypto/verification_key.rs, try_from_der; sigstore, signature.LoadVerifier; seen with cosign
+ * 2.2.4, 2.5.0 and 3.1.1, attachments and bundles. What cosign 3 itself signs with P-384, P-521 and Ed25519 it refuses.
  */
 export const KEY_ALGORITHMS: Readonly<Record<KeyAlgorithm, AlgorithmFacts>> = {
   'ecdsa-p256': {

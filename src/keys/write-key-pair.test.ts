@@ -1,8 +1,15 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { decryptPrivateKey, parsePublicKey, writeKeyPair } from './index.ts'
+import {
+  decryptPrivateKey,
+  type KeyFiles,
+  keyFilePaths,
+  parsePublicKey,
+  writeKeyFiles,
+  writeKeyPair,
+} from './index.ts'
 
 const password = Buffer.from('pass')
 
@@ -50,8 +57,9 @@ describe('writeKeyPair', () => {
   })
 
   it('replaces where nothing is', async () => {
-    await writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true })
+    await writeKeyFiles({ ...files(), replace: true })
     expect((await readdir(folder)).sort()).toEqual(['cosign.key', 'cosign.pub'])
+    expect((await stat(join(folder, 'cosign.key'))).mode & 0o777).toBe(0o600)
   })
 
   it.each([
@@ -60,9 +68,10 @@ describe('writeKeyPair', () => {
   ])('leaves the old pair where %s cannot be replaced', async (_, blocked, other) => {
     await mkdir(join(folder, blocked, 'in'), { recursive: true })
     await writeFile(join(folder, other), 'mine')
-    await expect(
-      writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true }),
-    ).rejects.toMatchObject({ code: 'FILE', message: expect.stringContaining('cannot be replaced') })
+    await expect(writeKeyFiles({ ...files(), replace: true })).rejects.toMatchObject({
+      code: 'FILE',
+      message: expect.stringContaining('cannot be replaced'),
+    })
     expect((await readdir(folder)).sort()).toEqual(['cosign.key', 'cosign.pub'])
     expect(await readFile(join(folder, other), 'utf8')).toBe('mine')
     expect(await readdir(join(folder, blocked))).toEqual(['in'])
@@ -70,10 +79,17 @@ describe('writeKeyPair', () => {
 
   it('leaves no public key where none was and the private key cannot be replaced', async () => {
     await mkdir(join(folder, 'cosign.key'))
-    await expect(
-      writeKeyPair({ prefix: join(folder, 'cosign'), password, replace: true }),
-    ).rejects.toMatchObject({ code: 'FILE' })
+    await expect(writeKeyFiles({ ...files(), replace: true })).rejects.toMatchObject({ code: 'FILE' })
     expect(await readdir(folder)).toEqual(['cosign.key'])
+  })
+
+  it('leaves a link that is replaced, and what it leads to, as they are if that fails', async () => {
+    await writeFile(join(folder, 'elsewhere'), 'mine')
+    await symlink('elsewhere', join(folder, 'cosign.pub'))
+    await mkdir(join(folder, 'cosign.key'))
+    await expect(writeKeyFiles({ ...files(), replace: true })).rejects.toMatchObject({ code: 'FILE' })
+    expect(await readlink(join(folder, 'cosign.pub'))).toBe('elsewhere')
+    expect(await readFile(join(folder, 'elsewhere'), 'utf8')).toBe('mine')
   })
 
   it('writes through no dangling link', async () => {
@@ -91,4 +107,9 @@ describe('writeKeyPair', () => {
     await expect(writing).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
     expect(await readdir(folder)).toEqual(['cosign.pub'])
   })
+
+  function files(): KeyFiles {
+    const [privateKey, publicKey] = [Buffer.from('private'), Buffer.from('public')]
+    return { ...keyFilePaths(join(folder, 'cosign'), 'cosign'), privateKey, publicKey }
+  }
 })
