@@ -16,6 +16,7 @@ import {
   parseReference,
   type Reference,
   RegistryClient,
+  repositoryName,
 } from '../oci/index.ts'
 import {
   lookasideOf,
@@ -79,18 +80,17 @@ export async function openSignatureStore(
   if (transport !== 'docker') return { store: undefined, reason: `${transport}: keeps no OpenPGP signatures` }
   const { reference } = location
   const lookaside = await lookasides(cli, options)
+  const beside = lookaside(reference)
   const reading = once(async (signal) => {
     const source = options.source ?? (await access.openSource(reference))
-    if (!(source instanceof RegistryClient)) return lookaside(reference)
+    if (!(source instanceof RegistryClient)) return beside
     const { registry, repository } = parseReference(source.name)
     return await storeOf(source, () => lookaside({ ...reference, registry, repository }), signal)
   })
-  const writing = once(
-    async (signal) => await storeOf(await access.open(reference), () => lookaside(reference), signal),
-  )
+  const writing = once(async (signal) => await storeOf(await access.open(reference), () => beside, signal))
   return {
     store: {
-      name: lookaside(reference).name,
+      name: repositoryName(reference),
       list: async (digest, signal) => await (await reading(signal)).list(digest, signal),
       add: async (digest, signatures, signal) =>
         await (await writing(signal)).add(digest, signatures, signal),

@@ -232,6 +232,9 @@ describe('openLookaside', () => {
 
   it('shows no password', () => {
     expect(open('https://me:secret@host/s').name).toBe('https://host/s')
+    expect(() => open('https://me:secret@ho st/s')).toThrow(
+      '"https://…@ho st/s" is not the URL of a signature store.',
+    )
     expect(() => open('ftp://me:secret@host/s')).toThrow(
       'The signature store "ftp://host/s" has a scheme other than file:, http: and https:.',
     )

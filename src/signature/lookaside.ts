@@ -75,9 +75,13 @@ function parseBase(text: string): URL {
   const url = URL.parse(text)
   const isLocal = url !== null && (url.protocol !== 'file:' || url.host === '')
   if (url === null || !isLocal) {
-    throw new CosignetError('INVALID_CONFIG', `${quote(text)} is not the URL of a signature store.`, {
-      hint: 'A folder of this machine is written file:///FOLDER.',
-    })
+    throw new CosignetError(
+      'INVALID_CONFIG',
+      `${quote(text.replace(/\/\/[^/]*@/, '//…@'))} is not the URL of a signature store.`,
+      {
+        hint: 'A folder of this machine is written file:///FOLDER.',
+      },
+    )
   }
   if (['file:', 'http:', 'https:'].includes(url.protocol)) return url
   throw new CosignetError(

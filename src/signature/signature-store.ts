@@ -6,7 +6,7 @@ import type { Digest } from '../oci/index.ts'
  * of `encodeSignatureBlob`; nothing in it is parsed or verified here.
  */
 export interface SignatureStore {
-  /** What this is, for messages: a repository, an URL or a path. */
+  /** What this is, for messages: a repository, a URL or a path. */
   readonly name: string
 
   /**
