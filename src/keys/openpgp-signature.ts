@@ -55,9 +55,9 @@ export function parseOpenPgpSignature(body: Uint8Array, what: string): OpenPgpSi
   const type = reader.uint(1)
   const keyAlgorithm = reader.uint(1)
   const hashNumber = reader.uint(1)
-  const hashed = readSubpackets(reader.take(reader.uint(2)), what)
+  const hashed = readSubpackets(readArea(reader), what)
   const signed = body.subarray(0, body.byteLength - reader.left)
-  const unhashed = readSubpackets(reader.take(reader.uint(2)), what)
+  const unhashed = readSubpackets(readArea(reader), what)
   const hashStart = reader.take(2)
   const numbers = Array.from({ length: SIGNATURE_NUMBERS[keyAlgorithm] ?? 1 }, () => reader.mpi())
   return {
@@ -151,6 +151,15 @@ function isKnownToGpg(type: number, body: Uint8Array): boolean {
   if (type !== NOTATION) return KNOWN_TO_GPG.includes(type)
   const name = Buffer.from(body).subarray(8, 8 + 256 * (body[4] ?? 0) + (body[5] ?? 0))
   return NOTATIONS_KNOWN_TO_GPG.includes(name.toString('latin1'))
+}
+
+/** Gpg takes no more of subpackets, signed or not (parse-packet.c, parse_signature). */
+const AREA_BYTES_MAX = 10_000
+
+function readArea(reader: ByteReader): Uint8Array {
+  const size = reader.uint(2)
+  if (size > AREA_BYTES_MAX) reader.fail(`a signature has more than ${AREA_BYTES_MAX} bytes of subpackets`)
+  return reader.take(size)
 }
 
 function readSubpackets(area: Uint8Array, what: string): readonly Subpacket[] {
