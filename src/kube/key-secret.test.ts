@@ -223,6 +223,12 @@ describe('openKeySecret', () => {
     expect(kubernetes.secrets.get('ns/cosign')?.data).toEqual(OLD)
   })
 
+  it('takes no password for an empty one, as cosign does', async () => {
+    givenSecret({ data: { 'cosign.key': base64('key') } })
+    const { password } = await open().readPrivateKey()
+    expect(password.byteLength).toBe(0)
+  })
+
   it('quotes no secret that a cluster repeats', async () => {
     // As kube-apiserver does of JSON that it cannot read: some bytes of the request.
     const message = `unable to decode: error found in #10 byte of ...|y":"${DATA['cosign.key'].slice(8, 24)}|...`

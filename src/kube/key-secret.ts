@@ -41,7 +41,8 @@ export function openKeySecret(client: KubeClient, place: SecretName): ReadableKe
       )
     }
     const found = parts.map((part) => {
-      const bytes = secret.data.get(ENTRIES[part])
+      // Who makes a Secret by hand leaves an empty password out, and cosign takes none for that.
+      const bytes = secret.data.get(ENTRIES[part]) ?? (part === 'password' ? new Uint8Array() : undefined)
       if (bytes !== undefined) return [part, bytes]
       throw new CosignetError('NOT_FOUND', `There is no ${quote(ENTRIES[part])} in ${what}.`)
     })
