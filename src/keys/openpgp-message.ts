@@ -1,4 +1,3 @@
-import { inflateRawSync, inflateSync } from 'node:zlib'
 import { CosignetError, LIMITS, reasonOf } from '../core/index.ts'
 import { type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'
 import { type OpenPgpSignature, parseOpenPgpSignature } from './openpgp-signature.ts'
@@ -85,7 +84,10 @@ interface Inflated {
 }
 
 /** Compression algorithms (RFC 9580, section 9.4). */
-const COMPRESSIONS: Readonly<Record<number, typeof inflateSync>> = { 1: inflateRawSync, 2: inflateSync }
+const COMPRESSIONS: Readonly<Record<number, 'inflateRawSync' | 'inflateSync'>> = {
+  1: 'inflateRawSync',
+  2: 'inflateSync',
+}
 const BZIP2 = 3
 
 function decompress(body: Uint8Array): Uint8Array {
@@ -106,11 +108,13 @@ function decompress(body: Uint8Array): Uint8Array {
   return buffer
 }
 
-function tryInflate(inflate: typeof inflateSync, compressed: Uint8Array): Inflated {
+function tryInflate(inflate: 'inflateRawSync' | 'inflateSync', compressed: Uint8Array): Inflated {
   try {
+    // Taken when it is needed: loading it takes longer than to verify a signature.
+    const zlib = process.getBuiltinModule('node:zlib')
     const options = { info: true, maxOutputLength: LIMITS.payloadBytes }
     // With `info` the function returns both; its type says only one.
-    return inflate(compressed, options) as unknown as Inflated
+    return zlib[inflate](compressed, options) as unknown as Inflated
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge()
     return invalid(`its compressed data is damaged (${reasonOf(error)})`)

@@ -1,4 +1,4 @@
-import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
+import type { Gunzip, ZstdDecompress } from 'node:zlib'
 import { CosignetError, isCosignetError, reasonOf } from '../core/index.ts'
 import { zstdFrames } from './tar-zstd-frames.ts'
 
@@ -109,6 +109,8 @@ async function* unpack(
     })
   }
   try {
+    // Taken when it is needed: loading it takes longer than a short command does.
+    const { createGunzip, createZstdDecompress } = process.getBuiltinModule('node:zlib')
     if (compression === 'gzip') yield* through(chunks, createGunzip(OPTIONS))
     else yield* through(zstdFrames(chunks), createZstdDecompress(OPTIONS))
   } catch (error) {

@@ -161,9 +161,10 @@ async function fetchPayloads(
   }
   try {
     await Promise.all(Array.from({ length: Math.min(PARALLEL_BLOBS, distinct.size) }, work))
-  } finally {
-    // Where one failed, the rest is not waited for.
+  } catch (error) {
+    // The rest is not waited for.
     failed.abort()
+    throw error
   }
   return payloads
 }

@@ -118,6 +118,7 @@ async function inParallel<T, R>(
   signal: AbortSignal | undefined,
   work: (item: T, signal: AbortSignal) => Promise<R>,
 ): Promise<readonly R[]> {
+  if (items.length === 0) return []
   const failed = new AbortController()
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
   const results: R[] = []
