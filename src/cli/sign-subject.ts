@@ -49,39 +49,40 @@ export function nameOfManifest(location: ImageLocation, digest: Digest): string 
 
 /**
  * Finds what an image is now, and lends it to `use`.
- * @param recursive whether what is in an index is signed too.
+ * @param options.recursive whether what is in an index is signed too.
  * @throws as `openImage`; TOO_LARGE for an index without an end
  */
 export async function withSubject<T>(
   cli: Cli,
   location: ImageLocation,
   access: PlaceAccess,
-  recursive: boolean,
+  options: { readonly recursive: boolean; readonly signal: AbortSignal },
   use: (subject: SignSubject) => Promise<T>,
 ): Promise<T> {
+  const { recursive, signal } = options
   const image = await openToSign(location, access)
   try {
     const { source, from } = image
     // Read and not only looked up: what is signed is the digest of these bytes, not the registry's word.
     const root =
-      source.makesManifests === true ? await made(image, cli) : await source.getManifest(from, cli.signal)
+      source.makesManifests === true ? await made(image, signal) : await source.getManifest(from, signal)
     if (referenceOf(location)?.digest === undefined) {
       cli.say(`Signing ${shown(location)}, which is ${root.digest} now.`)
     }
     return await use({
       location,
-      digests: recursive ? await withChildren(source, root, cli.signal) : [root.digest],
-      getManifest: async (digest, signal) =>
-        digest === root.digest ? root : await source.getManifest(digest, signal),
+      digests: recursive ? await withChildren(source, root, signal) : [root.digest],
+      getManifest: async (digest, either) =>
+        digest === root.digest ? root : await source.getManifest(digest, either),
     })
   } finally {
     await image.close()
   }
 }
 
-async function made(image: OpenedImage, cli: Cli): Promise<Manifest> {
+async function made(image: OpenedImage, signal: AbortSignal): Promise<Manifest> {
   const { manifestWhenPushed } = await import('./sign-unpushed.ts')
-  return await manifestWhenPushed(image, cli.signal)
+  return await manifestWhenPushed(image, signal)
 }
 
 /** Looked up where it is signed: a mirror that lags behind would have an old image signed. */

@@ -153,14 +153,14 @@ describe('a key that guests cannot use', () => {
     [
       'P-384',
       { namedCurve: 'P-384' },
-      /^WARN No guest will verify this signature: it wants sha384 with an ecdsa-p384 key/,
+      /^WARN No guest will verify this signature: it wants sha384 with an ecdsa-p384 key/m,
     ],
     [
       'P-521',
       { namedCurve: 'P-521' },
-      /^WARN No guest will verify this signature: it cannot read an ecdsa-p521 key/,
+      /^WARN No guest will verify this signature: it cannot read an ecdsa-p521 key/m,
     ],
-    ['P-256', { namedCurve: 'P-256' }, /^$/],
+    ['P-256', { namedCurve: 'P-256' }, /^(?![\s\S]*WARN)/],
   ])('is warned of: %s', async (name, curve, stderr) => {
     const registry = await startRegistry(sandbox)
     const image = `${registry}/demo/app:v1`

@@ -1,4 +1,5 @@
 import { KEY_ALGORITHMS, type OpenPgpSigner, type SigningKey } from '../../keys/index.ts'
+import type { ImageLocation } from '../../oci/index.ts'
 import type { TransparencyLog } from '../../signature/index.ts'
 import { parallel } from '../../transfer/index.ts'
 import type { Cli } from '../cli.ts'
@@ -55,26 +56,48 @@ export const command = defineCommand<Flags, string[]>({
     const opened = await openLogOf(cli, plan, flags)
     const signed = await withRegistries(cli, flags, async (open, openSource) => {
       const access = { open, openSource, openDaemon: () => openDaemon(cli, flags.daemonHost) }
-      const forms = await openForms(cli, plan, {
-        identity,
-        access,
-        log: opened?.log,
-        registryCa: flags.registryCa,
-      })
-      for (const location of locations) for (const form of forms) form.check(location)
-      const work = parallel(locations, PARALLEL, 'Signing', cli.signal, (location, signal) =>
-        withSubject(cli, location, access, flags.recursive, (subject) => signSubject(subject, forms, signal)),
-      )
-      // A wrong password is told at once.
-      const [results] = await Promise.all([work, identity.kind === 'cosign' ? identity.key : identity.signer])
-      return results.flat()
+      const { registryCa } = flags
+      const forms = await openForms(cli, plan, { identity, access, log: opened?.log, registryCa })
+      return await signAll({ cli, identity, access, forms, locations, recursive: flags.recursive })
     }).finally(() => opened?.close())
     await writeOutputs(flags, signed)
+    if (identity.kind === 'cosign' && opened === undefined) {
+      cli.say('Nothing is uploaded to a transparency log.')
+    }
     await warnOfGuest(cli, identity)
     const written = (flags.outputSignature ?? flags.outputBundle) !== undefined
     return plan.upload ? storedOutcome(signed) : printedOutcome(signed, written)
   },
 })
+
+interface SignTask {
+  readonly cli: Cli
+  readonly identity: SigningIdentity
+  readonly access: PlaceAccess
+  readonly forms: readonly SignForm[]
+  readonly locations: readonly ImageLocation[]
+  readonly recursive: boolean
+}
+
+/** Signs images at once, in every form. A key that cannot be opened ends it at once. */
+async function signAll(task: SignTask): Promise<readonly SignedImage[]> {
+  const { cli, identity, access, forms, locations, recursive } = task
+  for (const location of locations) for (const form of forms) form.check(location)
+  const stop = new AbortController()
+  const outer = AbortSignal.any([cli.signal, stop.signal])
+  const work = parallel(locations, PARALLEL, 'Signing', outer, (location, signal) =>
+    withSubject(cli, location, access, { recursive, signal }, (subject) =>
+      signSubject(subject, forms, signal),
+    ),
+  )
+  try {
+    const [signed] = await Promise.all([work, identity.kind === 'cosign' ? identity.key : identity.signer])
+    return signed.flat()
+  } finally {
+    stop.abort()
+    await work.catch(() => undefined)
+  }
+}
 
 async function signSubject(
   subject: SignSubject,
@@ -89,14 +112,10 @@ async function signSubject(
   return signed
 }
 
-/** Says whether signatures leave the registry, and opens the log if they do. */
+/** Opens the log that signatures go to, if they go to one. */
 async function openLogOf(cli: Cli, { forms }: SignPlan, flags: Flags): Promise<OpenedLog | undefined> {
   const { rekorUrl } = flags
-  if (forms.includes('simple')) return undefined
-  if (rekorUrl === undefined) {
-    cli.say('Nothing is uploaded to a transparency log.')
-    return undefined
-  }
+  if (forms.includes('simple') || rekorUrl === undefined) return undefined
   const { openLog } = await import('../sign-log.ts')
   return await openLog(cli, { ...flags, rekorUrl })
 }
