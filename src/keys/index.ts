@@ -28,11 +28,13 @@ export {
   endOf,
   fingerprintIn,
   hasCriticalUnknownToGpg,
+  isOpenPgpSignature,
   issuerFingerprint,
   issuerKeyId,
   keyIdIn,
   type OpenPgpSignature,
   SUBPACKETS,
+  type Subpacket,
   secondsIn,
 } from './openpgp-signature.ts'
 export { type OpenPgpSigner, openOpenPgpSigner } from './openpgp-signer.ts'

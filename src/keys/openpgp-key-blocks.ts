@@ -1,7 +1,6 @@
-import { isCosignetError } from '../core/index.ts'
 import { type OpenPgpPacket, PACKET_TAGS } from './openpgp-packets.ts'
 import { type OpenPgpKeyMaterial, parseKeyMaterial } from './openpgp-public-key.ts'
-import { type OpenPgpSignature, parseOpenPgpSignature } from './openpgp-signature.ts'
+import { type OpenPgpSignature, tryParseSignature } from './openpgp-signature.ts'
 
 /** The packets of one key, sorted by what the signatures speak of (RFC 9580, section 10.1); none is verified. */
 export interface KeyBlock {
@@ -47,7 +46,7 @@ export function readKeyBlocks(packets: readonly OpenPgpPacket[], what: string): 
         signatures = undefined
         break
       case PACKET_TAGS.signature: {
-        const signature = tryParse(body, what)
+        const signature = tryParseSignature(body)
         if (signature !== undefined) signatures?.push(signature)
         break
       }
@@ -80,13 +79,4 @@ function subkeyOf({ subkeys }: KeyBlock, material: OpenPgpKeyMaterial): SignedIt
   const subkey = { item: material, signatures: [] }
   subkeys.push(subkey)
   return subkey
-}
-
-function tryParse(body: Uint8Array, what: string): OpenPgpSignature | undefined {
-  try {
-    return parseOpenPgpSignature(body, what)
-  } catch (error) {
-    if (isCosignetError(error, 'INVALID_SIGNATURE')) return undefined
-    throw error
-  }
 }

@@ -1,4 +1,3 @@
-import { isCosignetError } from '../core/index.ts'
 import type { KeyBlock, SignedItem } from './openpgp-key-blocks.ts'
 import type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
 import {
@@ -8,9 +7,9 @@ import {
   issuerFingerprint,
   issuerKeyId,
   type OpenPgpSignature,
-  parseOpenPgpSignature,
   SUBPACKETS,
   secondsIn,
+  tryParseSignature,
 } from './openpgp-signature.ts'
 import { verifyOpenPgpSignature } from './openpgp-verify.ts'
 
@@ -124,19 +123,11 @@ function isBackSigned(
 ): boolean {
   const embedded = [...binding.hashed, ...binding.unhashed]
     .filter(({ type }) => type === SUBPACKETS.embeddedSignature)
-    .flatMap(({ body }) => tryParse(body))
+    .map(({ body }) => tryParseSignature(body))
+    .filter((each) => each !== undefined)
     .filter(({ type }) => type === TYPES.backSignature)
   const signature = latest(embedded)
   return signature !== undefined && isBy(subkey, signature, content)
-}
-
-function tryParse(body: Uint8Array): readonly OpenPgpSignature[] {
-  try {
-    return [parseOpenPgpSignature(body, 'The signature in a subkey')]
-  } catch (error) {
-    if (isCosignetError(error, 'INVALID_SIGNATURE')) return []
-    throw error
-  }
 }
 
 /** The one that was made last; of two of the same second the one that comes later. */

@@ -1,8 +1,10 @@
+import { isCosignetError } from '../core/index.ts'
 import { HASH_ALGORITHMS, type OpenPgpHash, SIGNATURE_NUMBERS } from './openpgp-algorithms.ts'
 import { ByteReader } from './openpgp-packets.ts'
 
 /** One subpacket of a signature (RFC 9580, section 5.2.3.7). */
 export interface Subpacket {
+  /** Without the bit that says whether it is critical; 0, which nothing uses, for one that is empty. */
   readonly type: number
   readonly critical: boolean
   readonly body: Uint8Array
@@ -71,6 +73,21 @@ export function parseOpenPgpSignature(body: Uint8Array, what: string): OpenPgpSi
     numbers,
     trailer: Buffer.concat([signed, encodeTrailerEnd(signed.byteLength)]),
     surplus: reader.left,
+  }
+}
+
+/** Whether bytes are the body of a signature packet that `parseOpenPgpSignature` reads. */
+export function isOpenPgpSignature(body: Uint8Array): boolean {
+  return tryParseSignature(body) !== undefined
+}
+
+/** Reads the body of a signature packet; undefined for one that is malformed or of another version than 4. */
+export function tryParseSignature(body: Uint8Array): OpenPgpSignature | undefined {
+  try {
+    return parseOpenPgpSignature(body, 'The signature')
+  } catch (error) {
+    if (isCosignetError(error, 'INVALID_SIGNATURE')) return undefined
+    throw error
   }
 }
 
@@ -168,8 +185,12 @@ function readSubpackets(area: Uint8Array, what: string): readonly Subpacket[] {
   while (reader.left > 0) {
     const size = readSize(reader)
     // gpg steps over an empty one, unless the next byte looks like the type of something critical.
-    if (size === 0 && reader.left > 0 && ((area.at(-reader.left) ?? 0) & CRITICAL) === 0) continue
-    if (size === 0) reader.fail('a subpacket has no type')
+    if (size === 0) {
+      const isLast = reader.left === 0
+      if (isLast || ((area.at(-reader.left) ?? 0) & CRITICAL) !== 0) reader.fail('a subpacket has no type')
+      subpackets.push({ type: 0, critical: false, body: new Uint8Array() })
+      continue
+    }
     const type = reader.uint(1)
     subpackets.push({
       type: type & ~CRITICAL,

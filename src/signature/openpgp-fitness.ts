@@ -3,6 +3,7 @@ import {
   type OpenPgpSignature,
   type UntrustedOpenPgpMessage,
 } from '../keys/index.ts'
+import { isRefusedByGuest } from './openpgp-guest-subpackets.ts'
 import type { OpenPgpRules } from './openpgp-rules.ts'
 
 /** Types of signatures on messages (RFC 9580, section 5.2.1): over bytes as they are, and over text. */
@@ -38,10 +39,11 @@ export function unfitnessOf(
   if (rules.surplus === 'refused' && surplus > 0) {
     return malformed('Something follows the numbers of the signature.')
   }
-  const isUnknown = rules.critical === 'gpg' ? hasCriticalUnknownToGpg : hasCriticalUnknownToGuest
-  return isUnknown(signature)
-    ? malformed('The signature has a critical part that the verifier does not know.')
-    : undefined
+  const refuses = rules.subpackets === 'gpg' ? hasCriticalUnknownToGpg : isRefusedByGuest
+  if (!refuses(signature)) return undefined
+  return malformed(
+    'The signature has a malformed part, or one that is critical and that the verifier does not know.',
+  )
 }
 
 /** The signed bytes that go with a text. */
@@ -49,24 +51,6 @@ export function contentOf({ type }: OpenPgpSignature, text: Uint8Array, rules: O
   if (type !== TEXT || rules.text === 'as-it-stands') return text
   return Buffer.from(Buffer.from(text).toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1')
 }
-
-/** What rPGP does not know: it looks only at what is signed (packet/signature/subpacket.rs, config.rs). */
-function hasCriticalUnknownToGuest({ hashed }: OpenPgpSignature): boolean {
-  return hashed.some(
-    ({ type, critical }) => critical && !GUEST_KNOWS.some(([from, to]) => type >= from && type <= to),
-  )
-}
-
-/** From and to; 100 to 110 are for experiments. */
-const GUEST_KNOWS: readonly (readonly [number, number])[] = [
-  [2, 7],
-  [9, 9],
-  [11, 12],
-  [16, 16],
-  [20, 35],
-  [39, 39],
-  [100, 110],
-]
 
 function malformed(message: string): Unfitness {
   return { failure: 'malformed-message', message }

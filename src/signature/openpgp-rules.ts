@@ -22,8 +22,8 @@ export interface OpenPgpRules {
   readonly hashStart: 'ignored' | 'compared'
   /** Bytes after the numbers of a signature. */
   readonly surplus: 'ignored' | 'refused'
-  /** Whose list of known subpackets counts where one is critical: gpg's, or the guest's for those that are signed. */
-  readonly critical: OpenPgpVerifier
+  /** Whose reader of subpackets counts: which must be known, and what form they must have. */
+  readonly subpackets: OpenPgpVerifier
 }
 
 /** Whose rules a message is verified by: gpg 2.2 as podman and skopeo use it, or the guest. */
@@ -44,7 +44,7 @@ export const OPENPGP_RULES: Readonly<Record<OpenPgpVerifier, OpenPgpRules>> = {
     text: 'as-it-stands',
     hashStart: 'ignored',
     surplus: 'ignored',
-    critical: 'gpg',
+    subpackets: 'gpg',
   },
   guest: {
     source:
@@ -58,6 +58,6 @@ export const OPENPGP_RULES: Readonly<Record<OpenPgpVerifier, OpenPgpRules>> = {
     text: 'crlf',
     hashStart: 'compared',
     surplus: 'refused',
-    critical: 'guest',
+    subpackets: 'guest',
   },
 }
