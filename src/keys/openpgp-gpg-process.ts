@@ -22,6 +22,8 @@ export interface GpgOutcome {
   readonly talk: string
 }
 
+const PROGRAM = 'gpg'
+
 /** What gpg is always told: it asks nobody on a terminal, and settings of the user's change no output. */
 const FLAGS = ['--batch', '--no-tty', '--no-armor', '--display-charset', 'utf-8', '--status-fd', '3']
 const LOOPBACK = ['--pinentry-mode', 'loopback', '--passphrase-fd', '4']
@@ -34,7 +36,7 @@ const LOOPBACK = ['--pinentry-mode', 'loopback', '--passphrase-fd', '4']
  */
 export async function runGpg(job: GpgJob): Promise<GpgOutcome> {
   const { args, input = new Uint8Array(), passphrase, environment, signal } = job
-  const child = spawn('gpg', [...FLAGS, ...(passphrase === undefined ? [] : LOOPBACK), ...args], {
+  const child = spawn(PROGRAM, [...FLAGS, ...(passphrase === undefined ? [] : LOOPBACK), ...args], {
     env: { ...environment, LC_ALL: 'C', LANGUAGE: 'en' },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe', passphrase === undefined ? 'ignore' : 'pipe'],
     signal,

@@ -64,7 +64,7 @@ describe('verifyOpenPgpMessage', () => {
       'signature-expired',
       /^The signature expired 2025-01-02T03:04:06\.000Z/,
     ],
-    ['critical-notation', 'gpg', 'malformed-message', /critical part that the verifier does not know/],
+    ['critical-notation', 'gpg', 'malformed-message', /critical and that the verifier does not know/],
     ['detached', 'gpg', 'malformed-message', /and is a signature\.$/],
     ['not-signed', 'gpg', 'malformed-message', /and is a text\.$/],
     [
