@@ -34,7 +34,16 @@ export async function readBundles(
   digest: Digest,
   signal?: AbortSignal,
 ): Promise<readonly FoundBundle[]> {
-  const listed = await source.listReferrers(digest, signal)
+  return await readListedBundles(source, digest, await source.listReferrers(digest, signal), signal)
+}
+
+/** Reads the bundles among referrers that were listed. @throws as `readBundles` */
+export async function readListedBundles(
+  source: ImageSource,
+  digest: Digest,
+  listed: readonly Descriptor[],
+  signal?: AbortSignal,
+): Promise<readonly FoundBundle[]> {
   const candidates = listed.filter((referrer) => isBundle(referrer) || isUntold(referrer))
   const distinct = [...new Map(candidates.map((referrer) => [referrer.digest, referrer])).values()]
   const layers = await inParallel(distinct, signal, (referrer, either) => findLayer(source, referrer, either))

@@ -1,11 +1,12 @@
 import { type Clock, encodeUtf8 } from '../core/index.ts'
 import type { PublicKey, SigningKey } from '../keys/index.ts'
-import type { Digest, ImageDestination, ImageSource } from '../oci/index.ts'
-import { putBytes } from './append-signature.ts'
+import type { Descriptor, Digest, ImageDestination, ImageSource } from '../oci/index.ts'
+import { type Pause, putBytes } from './append-signature.ts'
 import { encodeBundle } from './bundle-format.ts'
+import { keepListed, wait } from './bundle-listed.ts'
 import { EMPTY_CONFIG, encodeBundleManifest } from './bundle-manifest.ts'
 import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from './dsse.ts'
-import { type FoundBundle, type ReadBundle, readBundles } from './read-bundles.ts'
+import { type FoundBundle, type ReadBundle, readListedBundles } from './read-bundles.ts'
 import type { TransparencyLog } from './rekor-client.ts'
 import { encodeStatement } from './statement.ts'
 import { verifyBundle } from './verify-bundle.ts'
@@ -24,6 +25,8 @@ export interface SignBundleOptions {
   /** The time that the manifest names. */
   readonly now: Clock
   readonly signal?: AbortSignal
+  /** Waits while others sign at the same time. Default: a timer. */
+  readonly pause?: Pause
 }
 
 export interface SignedBundle {
@@ -39,11 +42,11 @@ export interface SignedBundle {
  * Signs an image in a sigstore bundle as cosign 3.1 does, and stores it as a referrer of the image; where the registry
  * keeps no list of referrers, the store enters it under the referrers tag. What cosign does on a second run, it adds
  * another, is not done: a bundle that says the same by the same key is enough.
- * @throws NOT_FOUND if the image is not there; what the key's promise, the log and the store throw. The bundle is only
+ * @throws NOT_FOUND if the image is not there; CONFLICT if others keep the bundle off the list; what the key's promise, the log and the store throw. The bundle is only
  * stored once it is logged, and the manifest last.
  */
 export async function signBundle(options: SignBundleOptions): Promise<SignedBundle> {
-  const { store, digest, annotations = {}, log, now } = options
+  const { store, digest, annotations = {}, log, now, pause = wait } = options
   const failed = new AbortController()
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
@@ -51,10 +54,10 @@ export async function signBundle(options: SignBundleOptions): Promise<SignedBund
     const [key, subject, present] = await Promise.all([
       options.key,
       store.getManifest(digest, signal),
-      readBundles(store, digest, signal),
+      readPresent(store, digest, signal),
     ])
     const statement = encodeStatement(digest, annotations)
-    const same = present.find((found) => saysTheSame(found, key.publicKey, options))
+    const same = present.bundles.find((found) => saysTheSame(found, key.publicKey, options))
     if (same !== undefined) return { alreadySigned: true, referrer: same.referrer, bundle: same.bytes }
     const payloadType = IN_TOTO_PAYLOAD_TYPE
     const signature = key.sign(preAuthEncoding(payloadType, statement))
@@ -67,13 +70,26 @@ export async function signBundle(options: SignBundleOptions): Promise<SignedBund
     )
     await Promise.all([putBytes(store, EMPTY_CONFIG, signal), putBytes(store, bundle, signal)])
     const manifest = encodeBundleManifest(bundle, subject, now())
+    const started = performance.now()
     await store.putManifest(manifest, { signal })
+    const took = performance.now() - started
+    await keepListed({ store, digest, manifest, took, signal, pause }, present.listed)
     return { alreadySigned: false, referrer: manifest.digest, bundle }
   } catch (error) {
     // A wrong password must not leave an upload running.
     failed.abort()
     throw error
   }
+}
+
+interface Present {
+  readonly listed: readonly Descriptor[]
+  readonly bundles: readonly FoundBundle[]
+}
+
+async function readPresent(source: ImageSource, digest: Digest, signal: AbortSignal): Promise<Present> {
+  const listed = await source.listReferrers(digest, signal)
+  return { listed, bundles: await readListedBundles(source, digest, listed, signal) }
 }
 
 /** Whether a bundle is by this key, for this image, with these annotations and no more. */
