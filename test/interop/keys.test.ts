@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ALL_COSIGNS, cosignAccepts, cosignSign } from './cosign.ts'
+import { ALL_COSIGNS, cosignAccepts } from './cosign.ts'
 import { cosignet, cosignetAccepts, cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { pushNewImage } from './images.ts'
@@ -69,15 +69,6 @@ describeWithPeers('key files', ['cosign3', 'cosign2', 'cosign22', 'skopeo', 'doc
     expect(ours.status).toBe(2)
     expect(ours.stderr).toMatch(/password/i)
     expect(ours.stderr).not.toMatch(/right|wrong$/)
-  })
-
-  it('made here sign with cosign', async () => {
-    await cosignetDoes(sandbox, ['key', 'generate', '--output-key-prefix', sandbox.path('signer')])
-    for (const { cosign } of ALL_COSIGNS) {
-      const { reference } = await pushNewImage(sandbox, `${registry.host}/keys/${cosign}`)
-      await cosignSign(sandbox, cosign, sandbox.path('signer.key'), reference)
-      expect(await cosignetAccepts(sandbox, sandbox.path('signer.pub'), reference)).toBe(true)
-    }
   })
 })
 
