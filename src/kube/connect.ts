@@ -52,7 +52,8 @@ export async function connectToCluster(options: ConnectOptions): Promise<KubeCli
   }
   const http = new HttpClient({
     ...options.http,
-    ...(ca === undefined ? {} : { ca: [ca] }),
+    // As for client-go: who names the authority of a cluster trusts no other.
+    ...(ca === undefined ? {} : { ca: [ca], roots: 'given' as const }),
     ...(clientCertificate === undefined ? {} : { clientCertificate }),
     insecureSkipTlsVerify: cluster.insecureSkipTlsVerify,
     ...route,

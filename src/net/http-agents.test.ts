@@ -9,7 +9,7 @@ import {
 } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TLSSocket } from 'node:tls'
+import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
 import { HttpClient, type HttpClientOptions, issueCertificates } from './index.ts'
@@ -259,5 +259,25 @@ describe('patience', () => {
     const response = await http.request({ ...request, answerMs: 5000 })
     expect(response.status).toBe(200)
     expect((await failure(response.bytes(100))).message).toContain('silent for 0.08 s')
+  })
+})
+
+describe('the authorities that are trusted', () => {
+  it('are those given and no other, where that is asked for', async () => {
+    const [{ cert, key, ca }, other] = await Promise.all([
+      issued,
+      issueCertificates({ hosts: ['localhost'], now: new Date() }),
+    ])
+    const port = await listen(createTlsServer({ cert, key }, (_request, response) => response.end('there')))
+    const url = `https://localhost:${port}/`
+    const roots = getCACertificates('default')
+    cleanups.push(() => setDefaultCACertificates(roots))
+    setDefaultCACertificates([...roots, ca])
+
+    expect(await get(client({ ca: [other.ca] }), url)).toBe('200 there')
+    expect(await get(client({ ca: [ca], roots: 'given' }), url)).toBe('200 there')
+    const refused = await failure(get(client({ ca: [other.ca], roots: 'given' }), url))
+    expect(refused.code).toBe('UNAVAILABLE')
+    expect(refused.message).toMatch(/certificate/)
   })
 })

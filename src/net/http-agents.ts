@@ -19,7 +19,7 @@ export interface ClientCertificate {
 
 export interface AgentOptions {
   readonly ca?: readonly string[]
-  readonly roots?: 'system' | 'mozilla'
+  readonly roots?: 'system' | 'mozilla' | 'given'
   readonly insecureSkipTlsVerify?: boolean
   readonly clientCertificate?: ClientCertificate
   readonly socketPath?: string
@@ -103,6 +103,7 @@ export class AgentPool {
   #rootsOf(roots: TrustedRoots): readonly string[] | undefined {
     const given = this.#options.ca ?? []
     for (const pem of given) checkCertificate(pem)
+    if (this.#options.roots === 'given') return given
     const { getCACertificates } = process.getBuiltinModule('node:tls')
     if (this.#options.roots === 'mozilla') {
       return roots === 'few' && given.length > 0 ? given : [...given, ...getCACertificates('bundled')]

@@ -12,9 +12,9 @@ export interface HttpClientOptions {
   readonly ca?: readonly string[]
   /**
    * `system` (default): the system's roots and Node's own. `mozilla`: only those that Node was built with, which are
-   * the ones that a program without a system store trusts.
+   * the ones that a program without a system store trusts. `given`: those in `ca` and no other.
    */
-  readonly roots?: 'system' | 'mozilla'
+  readonly roots?: 'system' | 'mozilla' | 'given'
   /** Accepts any certificate: the server is not authenticated. Default: false. */
   readonly insecureSkipTlsVerify?: boolean
   /**
@@ -108,7 +108,8 @@ export class HttpClient {
       return answer
     } catch (error) {
       // Nothing of the request was sent: a handshake that fails comes before it.
-      if (roots === 'all' || !isUnknownAuthorityError(error)) throw this.#toldOfProxy(error, url)
+      const more = roots === 'few' && this.#options.roots !== 'given'
+      if (!more || !isUnknownAuthorityError(error)) throw this.#toldOfProxy(error, url)
       this.#needAllRoots.add(url.origin)
       return await this.#send(hop, lifeline, anonymous)
     }
