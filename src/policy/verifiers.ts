@@ -7,8 +7,11 @@ export interface Sourced<T> {
   readonly source: string
 }
 
-/** What a verifier makes of a format: read, not read, or if there is any then nothing else is read. */
-export type Reading = 'read' | 'hides-the-rest' | { readonly notRead: string }
+/**
+ * What a verifier makes of a format: read (where it is set up so, if there is something to set up), not read, or if there
+ * is any then nothing else is read.
+ */
+export type Reading = 'read' | { readonly readWith: string } | 'hides-the-rest' | { readonly notRead: string }
 
 /** Which manifests must be signed where the name of an image leads to an index of several platforms. */
 export type SignedManifests =
@@ -96,8 +99,8 @@ export const VERIFIERS: readonly Verifier[] = [
     name: 'podman, CRI-O, skopeo',
     reads: {
       cosign: {
-        is: 'read',
-        source: 'containers/image, docker/docker_image_src.go; use-sigstore-attachments',
+        is: { readWith: 'use-sigstore-attachments: true in registries.d' },
+        source: 'containers/image, docker/docker_image_src.go',
       },
       bundle: {
         is: { notRead: 'it does not read the bundles of cosign 3' },

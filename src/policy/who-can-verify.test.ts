@@ -118,6 +118,21 @@ describe('whoCanVerify', () => {
     expect(willing(image([cosign(), foreign]))).toEqual([PODMAN, ...COSIGN_FAMILY])
   })
 
+  it('says what must be set where a signature is not read by default', () => {
+    const answers = whoCanVerify(image([cosign()])).filter((answer) => answer.can)
+    expect(answers.filter(({ needs }) => needs !== undefined)).toEqual([
+      {
+        verifier: PODMAN,
+        can: true,
+        kinds: ['cosign'],
+        needs: 'use-sigstore-attachments: true in registries.d',
+      },
+    ])
+    expect(whoCanVerify(image([simple()])).find(({ verifier }) => verifier === PODMAN)).not.toHaveProperty(
+      'needs',
+    )
+  })
+
   it('says what stands in the way, and the command that takes it away', () => {
     const [guest] = whoCanVerify(image([bundle()]))
     expect(guest).toEqual({

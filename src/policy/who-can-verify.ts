@@ -47,7 +47,13 @@ export interface SignedImage {
 
 /** Whether a verifier can accept an image, given the public key. */
 export type VerifierAnswer =
-  | { readonly verifier: string; readonly can: true; readonly kinds: readonly SignatureKind[] }
+  | {
+      readonly verifier: string
+      readonly can: true
+      readonly kinds: readonly SignatureKind[]
+      /** What must be set there. */
+      readonly needs?: string
+    }
   | {
       readonly verifier: string
       readonly can: false
@@ -92,14 +98,15 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
         fix: fixFor(verifier, image),
       }
   }
-  return { verifier: name, can: true, kinds: [...kinds] }
+  const needs = [...kinds].map((kind) => neededFor(verifier, kind)).find((one) => one !== undefined)
+  return { verifier: name, can: true, kinds: [...kinds], ...(needs === undefined ? {} : { needs }) }
 }
 
 type ManifestAnswer = { readonly kind: SignatureKind } | { readonly reason: string }
 
 function answerForManifest(verifier: Verifier, found: readonly SignatureFact[]): ManifestAnswer {
   const hiding = found.filter(({ kind }) => verifier.reads[kind].is === 'hides-the-rest')
-  const read = hiding.length > 0 ? hiding : found.filter(({ kind }) => verifier.reads[kind].is === 'read')
+  const read = hiding.length > 0 ? hiding : found.filter(({ kind }) => isRead(verifier, kind))
   const [first] = read
   if (first === undefined) return { reason: whyNothingIsRead(verifier, found) }
   if (verifier.foreignLayers.is === 'refuse-all' && read.some(({ foreignLayer }) => foreignLayer === true))
@@ -125,10 +132,19 @@ function answerForManifest(verifier: Verifier, found: readonly SignatureFact[]):
   return { kind: good.kind }
 }
 
+function isRead(verifier: Verifier, kind: SignatureKind): boolean {
+  return verifier.reads[kind].is === 'read' || neededFor(verifier, kind) !== undefined
+}
+
+function neededFor(verifier: Verifier, kind: SignatureKind): string | undefined {
+  const { is } = verifier.reads[kind]
+  return typeof is === 'object' && 'readWith' in is ? is.readWith : undefined
+}
+
 function whyNothingIsRead(verifier: Verifier, found: readonly SignatureFact[]): string {
   for (const { kind } of found) {
     const { is } = verifier.reads[kind]
-    if (typeof is === 'object') return is.notRead
+    if (typeof is === 'object' && 'notRead' in is) return is.notRead
   }
   return 'there is no signature'
 }

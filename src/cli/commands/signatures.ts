@@ -168,7 +168,10 @@ function table(answers: readonly VerifierAnswer[]): readonly string[] {
   const width = Math.max(...answers.map(({ verifier }) => verifier.length))
   return answers.flatMap((answer) => {
     const name = answer.verifier.padEnd(width)
-    if (answer.can) return [`  yes  ${name}  by its ${answer.kinds.join(' and ')} signature`]
+    if (answer.can) {
+      const needs = answer.needs === undefined ? '' : `, with ${answer.needs}`
+      return [`  yes  ${name}  by its ${answer.kinds.join(' and ')} signature${needs}`]
+    }
     return [`  no   ${name}  ${answer.reason}`, `       ${' '.repeat(width)}  ${answer.fix}`]
   })
 }
