@@ -155,6 +155,34 @@ describe('verifyRekorAnnotation', () => {
     expect(encodeRekorAnnotation(entry)).toBe(stored.annotation)
   })
 
+  it.each(LOGGED_SIGNATURES)('refuses every flipped bit of what cosign stored', (stored) => {
+    const key = parsePublicKey(encodeUtf8(stored.pub), 'The key')
+    const signature = Buffer.from(stored.signature, 'base64')
+    const verifies = (annotation: object, bytes: Uint8Array = signature): boolean => {
+      const of = { payload: encodeUtf8(LOGGED_PAYLOAD), signature: bytes, key, rekorKeys: keys }
+      return !('failure' in verifyRekorAnnotation(JSON.stringify(annotation), of))
+    }
+    const flip = (base64: string, at: number): Buffer => {
+      const bytes = Buffer.from(base64, 'base64')
+      bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << (at % 8)), at)
+      return bytes
+    }
+    const good = JSON.parse(stored.annotation)
+    const { Payload, SignedEntryTimestamp } = good
+    expect(verifies(good)).toBe(true)
+    for (let at = 0; at < Buffer.from(SignedEntryTimestamp, 'base64').byteLength; at += 1) {
+      const promise = flip(SignedEntryTimestamp, at).toString('base64')
+      expect(verifies({ ...good, SignedEntryTimestamp: promise }), `byte ${at} of the promise`).toBe(false)
+    }
+    for (let at = 0; at < Buffer.from(Payload.body, 'base64').byteLength; at += 7) {
+      const body = flip(Payload.body, at).toString('base64')
+      expect(verifies({ ...good, Payload: { ...Payload, body } }), `byte ${at} of the entry`).toBe(false)
+    }
+    for (let at = 0; at < signature.byteLength; at += 1) {
+      expect(verifies(good, flip(stored.signature, at)), `byte ${at} of the signature`).toBe(false)
+    }
+  })
+
   it.each([
     ['nothing', ''],
     ['null', 'null'],

@@ -1,6 +1,6 @@
 import { type Clock, encodeUtf8 } from '../core/index.ts'
 import type { PublicKey, SigningKey } from '../keys/index.ts'
-import type { Descriptor, Digest, ImageDestination, ImageSource } from '../oci/index.ts'
+import type { Descriptor, Digest, ImageDestination, ImageSource, Manifest } from '../oci/index.ts'
 import { type Pause, putBytes } from './append-signature.ts'
 import { encodeBundle } from './bundle-format.ts'
 import { keepListed, wait } from './bundle-listed.ts'
@@ -42,11 +42,12 @@ export interface SignedBundle {
  * Signs an image in a sigstore bundle as cosign 3.1 does, and stores it as a referrer of the image; where the registry
  * keeps no list of referrers, the store enters it under the referrers tag. What cosign does on a second run, it adds
  * another, is not done: a bundle that says the same by the same key is enough.
- * @throws NOT_FOUND if the image is not there; CONFLICT if others keep the bundle off the list; what the key's promise, the log and the store throw. The bundle is only
- * stored once it is logged, and the manifest last.
+ * The bundle is only stored once it is logged, and the manifest last.
+ * @throws NOT_FOUND if the image is not there; CONFLICT if others keep the bundle off the list; what the key's promise,
+ * the log and the store throw.
  */
 export async function signBundle(options: SignBundleOptions): Promise<SignedBundle> {
-  const { store, digest, annotations = {}, log, now, pause = wait } = options
+  const { store, digest, annotations = {}, log } = options
   const failed = new AbortController()
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
@@ -56,30 +57,49 @@ export async function signBundle(options: SignBundleOptions): Promise<SignedBund
       store.getManifest(digest, signal),
       readPresent(store, digest, signal),
     ])
-    const statement = encodeStatement(digest, annotations)
     const same = present.bundles.find((found) => saysTheSame(found, key.publicKey, options))
     if (same !== undefined) return { alreadySigned: true, referrer: same.referrer, bundle: same.bytes }
-    const payloadType = IN_TOTO_PAYLOAD_TYPE
-    const signature = key.sign(preAuthEncoding(payloadType, statement))
-    const signed = { payloadType, payload: statement, signature, key: key.publicKey }
-    const entry = await log?.logEnvelope(signed, signal)
-    const envelope = { payloadType, payload: statement, signatures: [{ signature, keyId: '' }] }
-    const hint = Buffer.from(key.publicKey.fingerprint, 'hex').toString('base64')
-    const bundle = encodeUtf8(
-      encodeBundle({ envelope, hint, logEntries: entry === undefined ? [] : [entry] }),
-    )
-    await Promise.all([putBytes(store, EMPTY_CONFIG, signal), putBytes(store, bundle, signal)])
-    const manifest = encodeBundleManifest(bundle, subject, now())
-    const started = performance.now()
-    await store.putManifest(manifest, { signal })
-    const took = performance.now() - started
-    await keepListed({ store, digest, manifest, took, signal, pause }, present.listed)
+    const bundle = await makeBundle(key, encodeStatement(digest, annotations), log, signal)
+    const manifest = await storeBundle(options, bundle, subject, present.listed, signal)
     return { alreadySigned: false, referrer: manifest.digest, bundle }
   } catch (error) {
     // A wrong password must not leave an upload running.
     failed.abort()
     throw error
   }
+}
+
+async function makeBundle(
+  key: SigningKey,
+  statement: Uint8Array,
+  log: TransparencyLog | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const signed = { payloadType: IN_TOTO_PAYLOAD_TYPE, payload: statement }
+  const signature = key.sign(preAuthEncoding(signed.payloadType, statement))
+  const entry = await log?.logEnvelope({ ...signed, signature, key: key.publicKey }, signal)
+  const content = {
+    envelope: { ...signed, signatures: [{ signature, keyId: '' }] },
+    hint: Buffer.from(key.publicKey.fingerprint, 'hex').toString('base64'),
+    logEntries: entry === undefined ? [] : [entry],
+  }
+  return encodeUtf8(encodeBundle(content))
+}
+
+async function storeBundle(
+  { store, digest, now, pause = wait }: SignBundleOptions,
+  bundle: Uint8Array,
+  subject: Manifest,
+  listed: readonly Descriptor[],
+  signal: AbortSignal,
+): Promise<Manifest> {
+  await Promise.all([putBytes(store, EMPTY_CONFIG, signal), putBytes(store, bundle, signal)])
+  const manifest = encodeBundleManifest(bundle, subject, now())
+  const started = performance.now()
+  await store.putManifest(manifest, { signal })
+  const took = performance.now() - started
+  await keepListed({ store, digest, manifest, took, signal, pause }, listed)
+  return manifest
 }
 
 interface Present {
