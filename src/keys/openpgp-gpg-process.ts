@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { CosignetError, collectBytes, decodeUtf8, errnoOf, LIMITS } from '../core/index.ts'
 
 export interface GpgJob {
@@ -36,6 +36,8 @@ const LOOPBACK = ['--pinentry-mode', 'loopback', '--passphrase-fd', '4']
  */
 export async function runGpg(job: GpgJob): Promise<GpgOutcome> {
   const { args, input = new Uint8Array(), passphrase, environment, signal } = job
+  // Loaded when it is needed: most of those who sign need no other program.
+  const { spawn } = await import('node:child_process')
   const child = spawn(PROGRAM, [...FLAGS, ...(passphrase === undefined ? [] : LOOPBACK), ...args], {
     env: { ...environment, LC_ALL: 'C', LANGUAGE: 'en' },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe', passphrase === undefined ? 'ignore' : 'pipe'],

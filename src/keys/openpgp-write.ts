@@ -1,5 +1,4 @@
 import { createHash, type KeyObject, sign } from 'node:crypto'
-import { deflateRawSync } from 'node:zlib'
 import { PUBLIC_KEY_NUMBERS } from './openpgp-algorithms.ts'
 import { encodeLength, encodePacket, PACKET_TAGS } from './openpgp-packets.ts'
 import type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
@@ -33,6 +32,8 @@ export function encodeSignedMessage(
     encodePacket(PACKET_TAGS.literal, literal),
     encodePacket(PACKET_TAGS.signature, encodeSignature(text, part, privateKey, time)),
   ]
+  // Loaded when it is needed, as whoever signs with another key does not need it.
+  const { deflateRawSync } = process.getBuiltinModule('node:zlib')
   // Gpg reads zip with a window of 8 KiB and no more (g10/compress.c, init_uncompress).
   const compressed = deflateRawSync(Buffer.concat(packets), { windowBits: 13 })
   return Buffer.concat([Uint8Array.of(COMPRESSED_TO_THE_END, ZIP), compressed])
