@@ -1,7 +1,8 @@
 /**
- * Signatures on images in the format of cosign that the guest reads: payloads, the signature image beside an image,
- * verification by key, signing. What was read is `Untrusted…` until `verifyAttachment` has vouched for it; whether a
- * signature is good enough for an image is decided by the policy, not here.
+ * Signatures on images in the three forms that there are: cosign's attachments, which the guest reads, sigstore bundles, and
+ * OpenPGP messages in signature stores; and the Rekor log. Making them, storing them without losing another's, reading
+ * and verifying them. What was read is `Untrusted…` until a verifier has vouched for it; whether a signature is good
+ * enough for an image is decided by the policy, not here.
  */
 export { BUNDLE_MEDIA_TYPE, encodeBundle, parseBundle, type UntrustedBundle } from './bundle-format.ts'
 export { listBundleReferrers } from './bundle-referrers.ts'
