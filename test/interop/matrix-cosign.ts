@@ -12,7 +12,7 @@ import {
 import { peer } from './peers.ts'
 import type { Outcome } from './sandbox.ts'
 
-const NO_OPENPGP = 'cosign has no OpenPGP'
+const NO_OPENPGP = 'cosign knows no OpenPGP'
 const REFUSED = /^Error: no (signatures found|valid bundles exist|matching (signatures|attestations))/m
 
 /** The cosigns: what they have in common, and since when there are bundles. */
@@ -30,7 +30,7 @@ export const COSIGN_PROGRAMS: readonly MatrixProgram[] = [
     says: /no signatures found/,
   }),
   program('cosign2', 'cosign 2.5', signsNoBundle('cosign2'), {
-    by: '`cosign verify-attestation`: `verify` reads bundles since 2.6',
+    by: 'by `cosign verify-attestation`; `cosign verify` reads bundles since 2.6',
     does: verify('cosign2', (bench) => [
       ...['verify-attestation', '--new-bundle-format', '--type', 'https://sigstore.dev/cosign/sign/v1'],
       ...['--trusted-root', bench.trustedRoot],

@@ -115,7 +115,7 @@ interface SimplePayload {
 /** Of other signatures, it cannot even read the key. */
 function refuses(file: 'secret' | 'pub'): Cannot {
   return {
-    cannot: 'gpg has OpenPGP alone',
+    cannot: 'gpg knows OpenPGP alone',
     asked: ({ sandbox }, key) => sandbox.run(peer('gpg'), ['--batch', '--import', key[file]]),
     says: /no valid OpenPGP data found/,
   }

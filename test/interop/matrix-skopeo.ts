@@ -12,7 +12,8 @@ import {
 import { peer } from './peers.ts'
 import type { Outcome } from './sandbox.ts'
 
-const NO_BUNDLES = 'skopeo has no bundles'
+const NO_BUNDLES = 'skopeo knows no bundles'
+const OF_AN_INDEX = 'of an index, skopeo verifies the images in it, never the index itself'
 
 /** skopeo signs an image when it copies it, here onto itself, and verifies when it copies it out under a policy. */
 export const SKOPEO_PROGRAM: MatrixProgram = {
@@ -44,13 +45,16 @@ export const SKOPEO_PROGRAM: MatrixProgram = {
     simple: { does: sign((_, { fingerprint }) => ['--sign-by', fingerprint]) },
   },
   verifies: {
-    cosign: { does: verify((pub) => ({ type: 'sigstoreSigned', keyPath: pub })) },
+    cosign: { does: verify((pub) => ({ type: 'sigstoreSigned', keyPath: pub })), by: OF_AN_INDEX },
     bundle: {
       cannot: NO_BUNDLES,
       asked: (bench, { pub }, image) => copyOut(bench, image, { type: 'sigstoreSigned', keyPath: pub }),
       says: /A signature was required, but no signature exists/,
     } satisfies Cannot,
-    simple: { does: verify((pub) => ({ type: 'signedBy', keyType: 'GPGKeys', keyPath: pub })) },
+    simple: {
+      does: verify((pub) => ({ type: 'signedBy', keyType: 'GPGKeys', keyPath: pub })),
+      by: OF_AN_INDEX,
+    },
   },
 }
 
@@ -72,7 +76,7 @@ function verify(requirement: (pub: string) => object): Verify {
   }
 }
 
-/** Copies the index and every image in it; each must fulfil the requirement. */
+/** Copies the index and every image in it; each image must fulfil the requirement. */
 async function copyOut(bench: MatrixBench, image: MatrixImage, requirement: object): Promise<Outcome> {
   const id = randomUUID()
   const policy = await bench.sandbox.write(

@@ -114,6 +114,18 @@ describeWithPeers('skopeo', ['skopeo', 'cosign3'], () => {
     expect(missing.stderr).toMatch(/signature/)
   })
 
+  it('asks its policy about the images of an index, and never about the index itself', async () => {
+    const { reference } = await pushNewImage(sandbox, `${registry.host}/skopeo/index`, ['amd64', 'arm64'])
+    const policy = await sandbox.write('reject.json', JSON.stringify({ default: [{ type: 'reject' }] }))
+    const copy = (which: string): Promise<Outcome> =>
+      sandbox.run(peer('skopeo'), [
+        ...['--policy', policy, 'copy', '--multi-arch', which],
+        ...[`docker://${reference}`, `dir:${sandbox.path(`rejected-${which}`)}`],
+      ])
+    expect(await copy('index-only')).toMatchObject({ status: 0 })
+    expect(await copy('all')).toMatchObject({ status: 1, stderr: expect.stringContaining('image 1/2') })
+  })
+
   function skopeo(...args: readonly string[]): Promise<Outcome> {
     return sandbox.succeed(peer('skopeo'), ['--insecure-policy', ...args])
   }
