@@ -46,6 +46,7 @@ const CASES: readonly Case[] = [
     password: 'wrong',
     exit: 2,
     says: /password/,
+    talks: true,
   },
   {
     what: 'no password and no terminal',
@@ -520,9 +521,9 @@ const CASES: readonly Case[] = [
   { what: 'an unknown letter', line: `${VERIFY} -x demo/app`, exit: 2, says: /no flag "-x"/ },
   {
     what: 'a flag twice',
-    line: `${VERIFY} --key other.pub demo/app`,
+    line: `${VERIFY} --require 1 --require 2 demo/app`,
     exit: 2,
-    says: /--key may be given only once/,
+    says: /--require may be given only once/,
   },
   {
     what: 'a flag without its value',
@@ -537,7 +538,7 @@ const CASES: readonly Case[] = [
     says: /--recursive is a switch/,
   },
   { what: 'a missing flag', line: 'verify demo/app', exit: 2, says: /--key must be given/ },
-  { what: 'a missing argument', line: VERIFY, exit: 2, says: /argument REFERENCE is missing/ },
+  { what: 'a missing argument', line: VERIFY, exit: 2, says: /argument IMAGE is missing/ },
   {
     what: 'an argument too many',
     line: 'preflight pod.yaml other.yaml',
