@@ -24,7 +24,7 @@ export interface Cli {
   /** How the result will be printed. */
   readonly format: OutputFormat
   /** Standard error where it is a terminal, for what is drawn there. */
-  readonly terminal?: { write(text: string): void; columns(): number }
+  readonly terminal?: { write(text: string): void; columns(): number } | undefined
   /** Tells a person what is going on, on standard error. */
   say(message: string): void
   /** Prints a result before the command ends, for one that goes on running. */

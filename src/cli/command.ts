@@ -11,6 +11,7 @@ import {
 import type { Cli, Outcome, OutputFormat } from './cli.ts'
 import { formatFailure, statusOfFailure } from './failure.ts'
 import { formatOutcome } from './output.ts'
+import { errorTerminal, isInteractive, writeErr, writeOut } from './standard-streams.ts'
 import { describeUsageError, formatUsageFailure } from './usage-errors.ts'
 
 /** How a command is started: by its full name, with what follows it on the command line. */
@@ -94,15 +95,15 @@ export function defineCommand<const Flags extends FlagsOf<Flags>, const Args ext
       documentation: { caseStyle: 'convert-camel-to-kebab', disableAnsiColor: true },
       localization: { text: { ...text_en, exceptionWhileParsingArguments: describeUsageError } },
     })
-    const { stdout, env } = process
+    const stdout = { write: writeOut }
     const outer: { exitCode?: number | string | null } = {}
     const complaints: string[] = []
     const stderr = { write: (text: string) => complaints.push(text.trim()) }
-    await run(application, args, { process: Object.assign(outer, { stdout, stderr, env }) })
+    await run(application, args, { process: Object.assign(outer, { stdout, stderr, env: process.env }) })
     if (status !== undefined) return status
     // The command did not run: the help was printed, or the command line is wrong.
     if (outer.exitCode === 0) return 0
-    process.stderr.write(formatUsageFailure(name, complaints))
+    writeErr(formatUsageFailure(name, complaints))
     return USAGE
   }
 }
@@ -119,11 +120,6 @@ function withCommonFlags<Flags extends FlagsOf<Flags>, Args extends BaseArgs>(
   } as unknown as TypedCommandParameters<Flags & CommonFlags, Args, CommandContext>
 }
 
-const terminal: NonNullable<Cli['terminal']> = {
-  write: (text) => process.stderr.write(text),
-  columns: () => process.stderr.columns || 80,
-}
-
 async function runGuarded(
   flags: CommonFlags,
   signal: AbortSignal,
@@ -132,22 +128,27 @@ async function runGuarded(
   const cli: Cli = {
     environment: process.env,
     signal,
-    interactive: process.stdin.isTTY && process.stderr.isTTY,
+    // Both are found out when they matter.
+    get interactive() {
+      return isInteractive()
+    },
+    get terminal() {
+      return errorTerminal()
+    },
     format: flags.output,
-    ...(process.stderr.isTTY ? { terminal } : {}),
-    say: (message) => process.stderr.write(`${message}\n`),
+    say: (message) => writeErr(`${message}\n`),
     print: (outcome) => {
       const asTheyAre = flags.output === 'text' ? outcome.bytes : undefined
-      process.stdout.write(asTheyAre ?? formatOutcome(outcome, flags.output))
+      writeOut(asTheyAre ?? formatOutcome(outcome, flags.output))
     },
-    ...(flags.debug ? { trace: (line: string) => process.stderr.write(`debug: ${line}\n`) } : {}),
+    ...(flags.debug ? { trace: (line: string) => writeErr(`debug: ${line}\n`) } : {}),
   }
   try {
     const outcome = await run(cli)
     cli.print(outcome)
     return outcome.exit
   } catch (error) {
-    process.stderr.write(formatFailure(error, flags))
+    writeErr(formatFailure(error, flags))
     return statusOfFailure(error)
   }
 }

@@ -1,6 +1,7 @@
 import type { CommandModule } from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { formatHelp, type Route, resolveRoute } from './router.ts'
+import { writeErr, writeOut } from './standard-streams.ts'
 
 /**
  * Runs one command line.
@@ -8,14 +9,12 @@ import { formatHelp, type Route, resolveRoute } from './router.ts'
  * @returns the exit status: 0 allowed or done, 1 denied, 2 wrong usage or input, 3 could not do or decide.
  */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  process.stdout.on('error', onOutputError)
-  process.stderr.on('error', onOutputError)
   // Node would end with 1, which says "denied".
   process.on('uncaughtException', (error) => void crash(error, args.includes('--debug')))
   const route = resolveRoute(COMMANDS, args)
   switch (route.kind) {
     case 'help':
-      process.stdout.write(formatHelp(COMMANDS, route.noun))
+      writeOut(formatHelp(COMMANDS, route.noun))
       return 0
     case 'version':
       return printVersion()
@@ -59,20 +58,14 @@ async function refuseUnknown({ given, near, noun }: Extract<Route, { kind: 'unkn
   const error = new CosignetError('USAGE', `There is no command ${quote(given)}${suggestion}`, {
     hint: `Run 'cosignet ${noun === undefined ? '' : `${noun} `}--help' for the list.`,
   })
-  process.stderr.write(formatFailure(error, { output: 'text', debug: false }))
+  writeErr(formatFailure(error, { output: 'text', debug: false }))
   return statusOfFailure(error)
-}
-
-/** A reader that went away (`cosignet … | head`) is no failure of ours, but what it did not read was not told. */
-function onOutputError(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(3)
 }
 
 async function crash(error: unknown, debug: boolean): Promise<void> {
   try {
     const { formatFailure } = await import('./failure.ts')
-    process.stderr.write(formatFailure(error, { output: 'text', debug }))
+    writeErr(formatFailure(error, { output: 'text', debug }))
   } finally {
     process.exit(3)
   }
@@ -80,6 +73,6 @@ async function crash(error: unknown, debug: boolean): Promise<void> {
 
 async function printVersion(): Promise<number> {
   const { VERSION } = await import('./version.ts')
-  process.stdout.write(`cosignet ${VERSION}\n`)
+  writeOut(`cosignet ${VERSION}\n`)
   return 0
 }
