@@ -8,7 +8,7 @@ import { peer } from './peers.ts'
 import { startDockerRegistry, type TestRegistry } from './registries.ts'
 import { Sandbox } from './sandbox.ts'
 
-/** Beside the empty one, with which the matrix tries the keys of all in all. */
+/** Beside the empty one: with that, each tool signs with the keys of each other in the matrix. */
 const PASSWORDS = [
   { what: 'a password', password: 'just1testing2password3' },
   { what: 'a password beyond ASCII', password: 'pässwörd 🔑' },

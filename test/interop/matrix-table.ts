@@ -54,7 +54,7 @@ export function matrixTable(programs: readonly MatrixProgram[], measured: Measur
     table(['Format', 'Signed by ↓ verified by →', ...labels], signatures),
     table(['Key made by ↓ signs in →', ...labels], keyRows(programs, measured)),
   ]
-  const legend = notes.map((text, i) => `${NOTE_MARKS[i]} ${text}.`).join('  \n')
+  const legend = notes.map((text, i) => `- ${NOTE_MARKS[i]} ${text}.`).join('\n')
   return `${tables.join('\n\n')}\n\n${legend}\n`
 }
 
