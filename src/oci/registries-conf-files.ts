@@ -38,11 +38,11 @@ export async function readRegistriesConf(options: RegistriesConfOptions): Promis
   const files: RegistriesConfFile[] = []
   const explicit = environment['CONTAINERS_REGISTRIES_CONF'] ?? ''
   if (explicit !== '') files.push(await readConf(explicit))
-  else files.push(...(await readMain(options)), ...(await readDropIns(options)))
+  else files.push(...(await Promise.all([readMain(options), readDropIns(options)])).flat())
   const override = environment['CONTAINERS_REGISTRIES_CONF_OVERRIDE'] ?? ''
   if (override !== '') files.push(await readConf(override))
   // Most machines have no rules, and should not load a parser for them.
-  if (files.every(({ text }) => isEmpty(text))) return NO_REGISTRIES_CONF
+  if (files.every(({ text }) => saysNothing(text))) return NO_REGISTRIES_CONF
   const { parseRegistriesConf } = await import('./registries-conf-parse.ts')
   return parseRegistriesConf(files)
 }
@@ -69,8 +69,10 @@ async function readMain(options: RegistriesConfOptions): Promise<readonly Regist
 
 async function readDropIns(options: RegistriesConfOptions): Promise<readonly RegistriesConfFile[]> {
   const paths = new Map<string, string>()
-  for (const folder of dropInFolders(options).reverse()) {
-    for (const name of await listConf(folder)) paths.set(name, join(folder, name))
+  const folders = dropInFolders(options).reverse()
+  const listed = await Promise.all(folders.map(listConf))
+  for (const [i, folder] of folders.entries()) {
+    for (const name of listed[i] ?? []) paths.set(name, join(folder, name))
   }
   const names = [...paths.keys()].sort()
   return await Promise.all(names.map(async (name) => await readConf(paths.get(name) ?? '')))
@@ -107,6 +109,11 @@ function isMissing(error: unknown): boolean {
   return isCosignetError(error, 'FILE') && ['ENOENT', 'ENOTDIR'].includes(errnoOf(error.cause) ?? '')
 }
 
-function isEmpty(text: string): boolean {
-  return text.split('\n').every((line) => /^\s*(#|$)/.test(line))
+/** A line without meaning, or of a table of short names as distributions ship it, which is not used here. */
+const NOTHING = /^\s*(?:(?:\[aliases\]|"[\w./-]+"\s*=\s*"[\w./:-]+")\s*)?(?:#|$)/
+
+function saysNothing(text: string): boolean {
+  const lines = text.split(/\r?\n/)
+  const meant = lines.filter((line) => !/^\s*(?:#|$)/.test(line))
+  return (meant.length === 0 || meant[0]?.trim() === '[aliases]') && meant.every((line) => NOTHING.test(line))
 }

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { formatReference, parseReference } from './reference.ts'
-import { checkNotBlocked, type RegistriesConf, readEndpoints, writeEndpoint } from './registries-conf.ts'
+import {
+  checkNotBlocked,
+  NO_REGISTRIES_CONF,
+  type RegistriesConf,
+  readEndpoints,
+  writeEndpoint,
+} from './registries-conf.ts'
 import { readRegistriesConf } from './registries-conf-files.ts'
 import { parseRegistriesConf } from './registries-conf-parse.ts'
 
@@ -296,6 +302,22 @@ describe('the files of registries.conf', () => {
       systemFolders: [join(home, 'etc'), join(home, 'usr')],
     })
   }
+
+  it('passes over short names as distributions ship them, and over nothing else', async () => {
+    const folder = join(home, 'etc/registries.conf.d')
+    const put = (text: string): Promise<void> => writeFile(join(folder, 'shortnames.conf'), text)
+    await mkdir(folder, { recursive: true })
+    const shortNames = '[aliases]\n  # Fedora\n  "fedora" = "registry.fedoraproject.org/fedora" # it\n'
+    await put(shortNames)
+    expect(await read()).toBe(NO_REGISTRIES_CONF)
+    for (const more of ['"a" = "b', 'a = [', '"a" = "b" "c"']) {
+      await put(shortNames + more)
+      await expect(read()).rejects.toMatchObject({ code: 'INVALID_TOML' })
+    }
+    const rule = '[[registry]]\nlocation = "bad.io"\nblocked = true\n'
+    await put(shortNames + rule)
+    expect(endpoints(await read(), 'bad.io/a:1')).toEqual(['bad.io/a:1 x'])
+  })
 
   it('may all be missing, or hold but comments', async () => {
     expect(await read()).toEqual({ registries: [], credentialHelpers: [] })

@@ -98,12 +98,14 @@ export const command = defineCommand<Flags, string[]>({
 
 async function verify(cli: Cli, flags: Flags, names: readonly string[]): Promise<Outcome> {
   const locations = names.map(parseImageToVerify)
-  const requirement = await readRequirement(cli, flags)
   const signatureRepository = repositoryFor(cli.environment)
+  // The keys are read while the configuration of the registries is.
+  const reading = readRequirement(cli, flags)
+  reading.catch(() => undefined)
   const results = await withRegistries(cli, flags, async (open, openSource) => {
     const task = {
       cli,
-      requirement,
+      requirement: await reading,
       access: { open, openSource },
       ...(flags.registryCa === undefined ? {} : { registryCa: flags.registryCa }),
       ...(signatureRepository === undefined ? {} : { signatureRepository }),
