@@ -57,7 +57,7 @@ async function cosignFacts(options: ReadFactsOptions): Promise<readonly Signatur
     return found.map((one) => ({ ...base, ...attachmentFact(options, one) }))
   } catch (error) {
     if (!isCosignetError(error, 'INVALID_SIGNATURE', 'INVALID_MANIFEST', 'DIGEST_MISMATCH')) throw error
-    return [{ ...base, fault: reasonOf(error) }]
+    return [{ ...base, fault: reasonOf(error), lost: true }]
   }
 }
 
@@ -66,7 +66,7 @@ type Found = Omit<SignatureFact, 'kind' | 'of' | 'location'>
 function attachmentFact(options: ReadFactsOptions, found: UntrustedAttachment | UnreadableAttachment): Found {
   const { descriptor } = found
   const foreignLayer = descriptor.mediaType === COSIGN.payloadMediaType ? {} : { foreignLayer: true }
-  if ('failure' in found) return { ...foreignLayer, fault: reasonOf(found.failure) }
+  if ('failure' in found) return { ...foreignLayer, fault: reasonOf(found.failure), lost: true }
   const payload = attempt(() => parsePayload(found.payload))
   if ('fault' in payload) return { ...foreignLayer, ...payload }
   const { dockerReference, manifestDigest } = payload.value
@@ -95,7 +95,7 @@ async function bundleFacts(options: ReadFactsOptions): Promise<readonly Signatur
 }
 
 function bundleFact(options: ReadFactsOptions, found: FoundBundle): Found {
-  if ('failure' in found) return { fault: reasonOf(found.message) }
+  if ('failure' in found) return { fault: reasonOf(found.message), lost: true }
   const { content, signer } = found.bundle
   if (content.kind !== 'dsse') return { fault: 'it is the signature of a file, not of an image' }
   const claims = signer.kind === 'key' ? { claims: `key hint ${signer.hint}` } : {}

@@ -31,6 +31,8 @@ export interface Verifier {
   readonly names: Sourced<'every' | 'one' | 'not-compared'>
   /** A layer of another kind among cosign's signatures: spoils all of them, or is passed over. */
   readonly foreignLayers: Sourced<'refuse-all' | 'pass-over'>
+  /** One of cosign's signatures whose payload cannot be had: spoils all of them, or is passed over. */
+  readonly lostPayloads: Sourced<'refuse-all' | 'pass-over'>
 }
 
 const SEEN_BY_COSIGN: readonly KeyAlgorithm[] = ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'rsa', 'ed25519']
@@ -55,6 +57,7 @@ const GUEST: Omit<Verifier, 'name'> = {
   },
   names: { is: 'every', source: COSIGN_POLICY },
   foreignLayers: { is: 'refuse-all', source: SIGSTORE_RS },
+  lostPayloads: { is: 'refuse-all', source: `${SIGSTORE_RS}, fetch_manifest_and_layers` },
 }
 
 const COSIGN_LIBRARY: Omit<Verifier, 'name'> = {
@@ -76,6 +79,7 @@ const COSIGN_LIBRARY: Omit<Verifier, 'name'> = {
   },
   names: { is: 'not-compared', source: 'cosign, pkg/cosign/verify.go, SimpleClaimVerifier' },
   foreignLayers: { is: 'pass-over', source: 'cosign, pkg/oci/remote/signatures.go' },
+  lostPayloads: { is: 'pass-over', source: 'cosign, pkg/cosign/verify.go, verifySignatures' },
 }
 
 /**
@@ -115,6 +119,10 @@ export const VERIFIERS: readonly Verifier[] = [
     },
     names: { is: 'one', source: 'containers/image, signature/policy_eval_sigstore.go' },
     foreignLayers: { is: 'pass-over', source: 'containers/image, signature/policy_eval_sigstore.go' },
+    lostPayloads: {
+      is: 'refuse-all',
+      source: 'containers/image, docker/docker_image_src.go, appendSignaturesFromSigstoreAttachments',
+    },
   },
   {
     ...COSIGN_LIBRARY,

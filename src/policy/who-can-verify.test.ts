@@ -12,7 +12,8 @@ const COSIGN_FAMILY = ['cosign v2', 'cosign v3', 'Kyverno (verifyImages)', 'poli
 const PODMAN = 'podman, CRI-O, skopeo'
 
 function image(signatures: readonly SignatureFact[], platforms: SignedImage['platforms'] = []): SignedImage {
-  return { name: 'registry.example/team/app:v1', root: ROOT, platforms, signatures }
+  const repository = 'registry.example/team/app'
+  return { name: `${repository}:v1`, repository, root: ROOT, platforms, signatures }
 }
 
 /** Who says yes. */
@@ -41,11 +42,13 @@ const simple = (of = ROOT): SignatureFact => ({
 
 describe('VERIFIERS', () => {
   it('has a source for every rule', () => {
-    const sources = VERIFIERS.flatMap(({ reads, ofIndex, keys, names, foreignLayers }) =>
-      [...Object.values(reads), ofIndex, keys, names, foreignLayers].map(({ source }) => source),
+    const sources = VERIFIERS.flatMap(({ reads, ofIndex, keys, names, foreignLayers, lostPayloads }) =>
+      [...Object.values(reads), ofIndex, keys, names, foreignLayers, lostPayloads].map(
+        ({ source }) => source,
+      ),
     )
     expect(sources.every((source) => source.length > 0)).toBe(true)
-    expect(sources).toHaveLength(VERIFIERS.length * 7)
+    expect(sources).toHaveLength(VERIFIERS.length * 8)
   })
 })
 
@@ -140,6 +143,71 @@ describe('whoCanVerify', () => {
       can: false,
       reason: 'it does not read the bundles of cosign 3',
       fix: 'cosignet sign --format cosign --key cosign.key registry.example/team/app:v1',
+    })
+  })
+
+  it('takes a lost payload for the end of all signatures beside it where the verifier does', () => {
+    const lost: SignatureFact = { ...cosign(), fault: 'There is no blob', lost: true }
+    expect(willing(image([cosign(), lost]))).toEqual(COSIGN_FAMILY)
+    expect(willing(image([lost]))).toEqual([])
+    // What podman reads elsewhere it still takes.
+    expect(willing(image([cosign(), lost, simple()]))).toEqual([PODMAN, ...COSIGN_FAMILY])
+    expect(reasonOf(PODMAN, image([cosign(), lost]))).toBe(
+      "it refuses all of cosign's signatures where one cannot be had: There is no blob",
+    )
+  })
+
+  it('lets no bundle that cosign 3 cannot read hide anything', () => {
+    const lost: SignatureFact = { ...bundle(), fault: 'It is not JSON', lost: true }
+    expect(willing(image([cosign(), lost]))).toEqual([...GUESTS, PODMAN, ...COSIGN_FAMILY])
+    expect(willing(image([lost]))).toEqual([])
+    const blob: SignatureFact = { ...bundle(), fault: 'it is the signature of a file, not of an image' }
+    expect(willing(image([cosign(), blob]))).toEqual([
+      ...GUESTS,
+      PODMAN,
+      ...COSIGN_FAMILY.filter((name) => name !== 'cosign v3'),
+    ])
+  })
+
+  const tag = 'registry.example/team/app:sha256-0.sig'
+  const sign = 'cosignet sign --format cosign --key cosign.key registry.example/team/app:v1'
+  it.each<[string, readonly SignatureFact[], string, string]>([
+    ['a bundle alone', [bundle()], 'CoCo guest v0.21', sign],
+    ['nothing', [], 'cosign v3', sign.replace('--format cosign', '--format bundle')],
+    [
+      'a key that it cannot read',
+      [{ ...cosign(), madeBy: { algorithm: 'ecdsa-p384', hashes: ['sha256'], name: 'k' } }],
+      'CoCo guest v0.21',
+      `cosignet key generate --output-key-prefix p256 && ${sign.replace('cosign.key', 'p256.key')}`,
+    ],
+    [
+      'another name',
+      [{ ...cosign(), namesRepository: false }],
+      'CoCo guest v0.21',
+      `cosignet image delete docker://${tag} && ${sign}`,
+    ],
+    ['another name', [{ ...cosign(), namesRepository: false }], PODMAN, sign],
+    [
+      'a foreign layer',
+      [cosign(), { ...cosign(), foreignLayer: true }],
+      'CoCo guest v0.21',
+      `cosignet image delete docker://${tag} && ${sign}`,
+    ],
+    [
+      'no image at the tag',
+      [{ ...cosign(), fault: 'It is an index', lost: true }],
+      'cosign v2',
+      `cosignet image delete docker://${tag} && ${sign}`,
+    ],
+  ])('of %s, gives the commands that help', (_what, signatures, verifier, fix) => {
+    const answer = whoCanVerify(image(signatures)).find((one) => one.verifier === verifier)
+    expect(answer).toMatchObject({ can: false, fix })
+  })
+
+  it('of an image that is in no registry says to bring it there', () => {
+    const [guest] = whoCanVerify({ name: 'oci:layout:v1', root: ROOT, platforms: [], signatures: [] })
+    expect(guest).toMatchObject({
+      fix: 'Copy it to a registry and sign it there: cosignet image copy --all oci:layout:v1 docker://REPOSITORY:TAG',
     })
   })
 })

@@ -14,6 +14,8 @@ export interface SignatureFact {
   readonly claims?: string
   /** Whether it can be read and speaks of this manifest; a reason if not. */
   readonly fault?: string
+  /** Whether its bytes cannot be had, or not even those of what holds it; goes with a fault. */
+  readonly lost?: boolean
   /** Whether it is among cosign's signatures and has another media type. */
   readonly foreignLayer?: boolean
   /** Whether the repository that it names is the image's own; undefined where it names none (bundles). */
@@ -38,6 +40,8 @@ export type Hash = 'key' | 'sha256'
 export interface SignedImage {
   /** What users type: `registry.example/app:v1`. */
   readonly name: string
+  /** `registry.example/app`; undefined outside registries. */
+  readonly repository?: string
   /** What the name leads to: an index or the image itself. */
   readonly root: Digest
   /** The images of an index; empty for a single image. */
@@ -80,7 +84,7 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
       verifier: name,
       can: false,
       reason: 'it finds no signature of an image that is pulled through an index',
-      fix: `Deploy it by the digest of its platform, for example ${withoutName(image.name)}@${platform}, or use a newer guest.`,
+      fix: `Deploy it by the digest of its platform, for example ${image.repository ?? 'REPOSITORY'}@${platform}, or use a newer guest.`,
     }
   }
   const needed =
@@ -95,41 +99,82 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
         verifier: name,
         can: false,
         reason: describe(answer.reason, digest, image),
-        fix: fixFor(verifier, image),
+        fix: fixFor(verifier, image, answer.cure),
       }
   }
   const needs = [...kinds].map((kind) => neededFor(verifier, kind)).find((one) => one !== undefined)
   return { verifier: name, can: true, kinds: [...kinds], ...(needs === undefined ? {} : { needs }) }
 }
 
-type ManifestAnswer = { readonly kind: SignatureKind } | { readonly reason: string }
+type ManifestAnswer = { readonly kind: SignatureKind } | { readonly reason: string; readonly cure: Cure }
+
+/** What helps: one more signature, one by another key, or one in place of all that are at a tag. */
+type Cure = 'sign' | 'sign with another key' | { readonly replace: string }
 
 function answerForManifest(verifier: Verifier, found: readonly SignatureFact[]): ManifestAnswer {
-  const hiding = found.filter(({ kind }) => verifier.reads[kind].is === 'hides-the-rest')
+  const hiding = found.filter(
+    ({ kind, lost }) => verifier.reads[kind].is === 'hides-the-rest' && lost !== true,
+  )
   const read = hiding.length > 0 ? hiding : found.filter(({ kind }) => isRead(verifier, kind))
-  const [first] = read
-  if (first === undefined) return { reason: whyNothingIsRead(verifier, found) }
-  if (verifier.foreignLayers.is === 'refuse-all' && read.some(({ foreignLayer }) => foreignLayer === true))
-    return { reason: "it refuses all of cosign's signatures where a layer of another kind is among them" }
-  const readable = read.filter(({ fault, foreignLayer }) => fault === undefined && foreignLayer !== true)
-  if (readable.length === 0) return { reason: first.fault ?? 'it can read none of the signatures' }
+  const spoiled = spoilerOf(verifier, read)
+  const rest = spoiled === undefined ? read : read.filter(({ kind }) => kind !== 'cosign')
+  const [first] = rest
+  if (first === undefined) return spoiled ?? { reason: whyNothingIsRead(verifier, found), cure: 'sign' }
+  const readable = rest.filter(({ fault, foreignLayer }) => fault === undefined && foreignLayer !== true)
+  if (readable.length === 0) {
+    return {
+      reason: `none of the signatures can be read: ${first.fault ?? 'they are of another kind'}`,
+      cure: cureOf(rest),
+    }
+  }
   const accepted = readable.filter((signature) => whyNotTaken(verifier, signature) === undefined)
   const [good] = accepted
   if (good === undefined) {
-    const reason = readable
-      .map((signature) => whyNotTaken(verifier, signature))
-      .find((one) => one !== undefined)
+    const refused = readable.map((signature) => whyNotTaken(verifier, signature))
+    const { reason = '', cure = 'sign' } = refused.find((one) => one !== undefined) ?? {}
     const hides = hiding.length > 0 && found.length > hiding.length
     return {
-      reason: hides ? `it looks at the bundles alone where there are any, and ${reason}` : (reason ?? ''),
+      reason: hides ? `it looks at the bundles alone where there are any, and ${reason}` : reason,
+      cure,
     }
   }
-  const misnamed = readable.filter(({ namesRepository }) => namesRepository === false)
-  if (verifier.names.is === 'every' && misnamed.length > 0)
-    return { reason: 'every signature must name the repository of the image, and one names another' }
+  const misnamed = readable.find(({ namesRepository }) => namesRepository === false)
+  if (verifier.names.is === 'every' && misnamed !== undefined)
+    return {
+      reason: 'every signature must name the repository of the image, and one names another',
+      cure: { replace: misnamed.location },
+    }
   if (verifier.names.is === 'one' && accepted.every(({ namesRepository }) => namesRepository === false))
-    return { reason: 'the signature names another repository' }
+    return { reason: 'the signature names another repository', cure: 'sign' }
   return { kind: good.kind }
+}
+
+/** Why a verifier takes none of cosign's signatures, whatever each of them is. */
+function spoilerOf(
+  verifier: Verifier,
+  read: readonly SignatureFact[],
+): { readonly reason: string; readonly cure: Cure } | undefined {
+  const beside = read.filter(({ kind }) => kind === 'cosign')
+  const foreign = beside.find(({ foreignLayer }) => foreignLayer === true)
+  if (verifier.foreignLayers.is === 'refuse-all' && foreign !== undefined) {
+    const reason = "it refuses all of cosign's signatures where a layer of another kind is among them"
+    return { reason, cure: { replace: foreign.location } }
+  }
+  const lost = beside.find((signature) => signature.lost === true)
+  if (verifier.lostPayloads.is === 'refuse-all' && lost !== undefined) {
+    const reason = `it refuses all of cosign's signatures where one cannot be had: ${lost.fault}`
+    return { reason, cure: { replace: lost.location } }
+  }
+  return undefined
+}
+
+/** Where all that is at cosign's tag is lost, nothing can be added to it. */
+function cureOf(unreadable: readonly SignatureFact[]): Cure {
+  const beside = unreadable.filter(({ kind }) => kind === 'cosign')
+  const [first] = beside
+  return first !== undefined && beside.every(({ lost }) => lost === true)
+    ? { replace: first.location }
+    : 'sign'
 }
 
 function isRead(verifier: Verifier, kind: SignatureKind): boolean {
@@ -150,15 +195,20 @@ function whyNothingIsRead(verifier: Verifier, found: readonly SignatureFact[]): 
 }
 
 /** Why a verifier with the right key does not take a signature that it can read. */
-function whyNotTaken(verifier: Verifier, { madeBy }: SignatureFact): string | undefined {
+function whyNotTaken(
+  verifier: Verifier,
+  { madeBy }: SignatureFact,
+): { readonly reason: string; readonly cure: Cure } | undefined {
   if (madeBy === undefined) return undefined
-  if (madeBy === 'none') return 'the key that was given did not make the signature'
+  if (madeBy === 'none') return { reason: 'the key that was given did not make the signature', cure: 'sign' }
   if (madeBy.algorithm === 'openpgp') return undefined
   const { algorithms, hash } = verifier.keys.is
-  if (!algorithms.includes(madeBy.algorithm)) return `it cannot read an ${madeBy.algorithm} key`
+  const { algorithm } = madeBy
+  const cure = 'sign with another key'
+  if (!algorithms.includes(algorithm)) return { reason: `it cannot read an ${algorithm} key`, cure }
   return madeBy.hashes.includes(hash)
     ? undefined
-    : `it expects another hash under the signature of an ${madeBy.algorithm} key`
+    : { reason: `it expects another hash under the signature of an ${algorithm} key`, cure }
 }
 
 function describe(reason: string, digest: Digest, { root, platforms }: SignedImage): string {
@@ -166,12 +216,17 @@ function describe(reason: string, digest: Digest, { root, platforms }: SignedIma
   return digest === root ? `of the index, ${reason}` : `of the platform ${digest}, ${reason}`
 }
 
-/** Signing anew with a P-256 key serves every verifier; what differs is the format. */
-function fixFor(verifier: Verifier, { name }: SignedImage): string {
+/** Signing anew with a P-256 key serves every verifier; what differs is the format, and what must go before. */
+function fixFor(verifier: Verifier, { name, repository }: SignedImage, cure: Cure): string {
+  // Who verifies pulls from a registry, and there a signature must name it.
+  if (repository === undefined) {
+    return `Copy it to a registry and sign it there: cosignet image copy --all ${name} docker://REPOSITORY:TAG`
+  }
   const format = verifier.reads.bundle.is === 'hides-the-rest' ? 'bundle' : 'cosign'
-  return `cosignet sign --format ${format} --key cosign.key ${name}`
-}
-
-function withoutName(name: string): string {
-  return name.replace(/@.*$/, '').replace(/:[^/:]*$/, '')
+  const sign = (key: string): string => `cosignet sign --format ${format} --key ${key}.key ${name}`
+  if (cure === 'sign') return sign('cosign')
+  if (cure === 'sign with another key') {
+    return `cosignet key generate --output-key-prefix p256 && ${sign('p256')}`
+  }
+  return `cosignet image delete docker://${repository}:${cure.replace} && ${sign('cosign')}`
 }

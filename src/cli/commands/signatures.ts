@@ -11,6 +11,7 @@ import {
 import {
   readSignatureFacts,
   type SignatureFact,
+  type SignedImage,
   type TrustedKey,
   type VerifierAnswer,
   whoCanVerify,
@@ -32,6 +33,7 @@ import { ONE_IMAGE_FLAGS, type OneImageFlags, withImageAt } from '../one-image.t
 import { parseImageName } from '../sign-subject.ts'
 import { openSignatureStore } from '../signature-stores.ts'
 import { drawTree, type SignedManifest } from '../signatures-tree.ts'
+import { visible } from '../visible-text.ts'
 
 interface Flags extends OneImageFlags {
   readonly key?: readonly string[] | undefined
@@ -62,7 +64,7 @@ export const command = defineCommand<Flags, [string]>({
       const repository =
         location.transport === 'docker' ? { repository: repositoryName(location.reference) } : {}
       const manifests = await readManifests({ cli, source, keys, store, ...repository }, root)
-      return describe(nameOf(location), manifests, keys)
+      return describe({ name: nameOf(location), ...repository }, manifests, keys)
     })
   },
 })
@@ -131,14 +133,14 @@ function isSignature({ tag, manifest }: Attached, signatures: readonly Signature
 }
 
 function describe(
-  name: string,
+  image: Pick<SignedImage, 'name' | 'repository'>,
   manifests: readonly SignedManifest[],
   keys: readonly TrustedKey[] | undefined,
 ): Outcome {
   const [root, ...platforms] = manifests
   if (root === undefined) return { exit: 0, data: {}, text: '' }
   const answers = whoCanVerify({
-    name,
+    ...image,
     root: root.digest,
     platforms: platforms.map(({ digest }) => digest),
     signatures: manifests.flatMap(({ signatures }) => signatures),
@@ -148,7 +150,7 @@ function describe(
   return {
     exit: 0,
     data: asJson({
-      image: name,
+      image: image.name,
       checked: keys !== undefined,
       manifests: manifests.map(({ digest, role, signatures, others }) => ({
         digest,
@@ -158,9 +160,12 @@ function describe(
       })),
       verifiers: answers,
     }),
-    text: [...drawTree(name, manifests), '', `Who can verify it, ${condition}:`, ...table(answers)].join(
-      '\n',
-    ),
+    text: [
+      ...drawTree(image.name, manifests),
+      '',
+      `Who can verify it, ${condition}:`,
+      ...table(answers),
+    ].join('\n'),
   }
 }
 
@@ -172,6 +177,7 @@ function table(answers: readonly VerifierAnswer[]): readonly string[] {
       const needs = answer.needs === undefined ? '' : `, with ${answer.needs}`
       return [`  yes  ${name}  by its ${answer.kinds.join(' and ')} signature${needs}`]
     }
-    return [`  no   ${name}  ${answer.reason}`, `       ${' '.repeat(width)}  ${answer.fix}`]
+    const indent = ' '.repeat(width)
+    return [`  no   ${name}  ${visible(answer.reason)}`, `       ${indent}  ${visible(answer.fix)}`]
   })
 }
