@@ -29,10 +29,12 @@ export interface BundleFormOptions {
   readonly access: Pick<RegistryAccess, 'open'>
   readonly key: Promise<SigningKey>
   readonly log: TransparencyLog | undefined
+  /** Whether a bundle that is stored is read again, to be written to a file. */
+  readonly readBack: boolean
 }
 
 /** Signs in the form of cosign 3: a sigstore bundle that refers to the image. */
-export function bundleForm({ plan, access, key, log }: BundleFormOptions): SignForm {
+export function bundleForm({ plan, access, key, log, readBack }: BundleFormOptions): SignForm {
   const placeOf = (location: ImageLocation): LendStore => {
     if (!plan.upload) return (use) => use(memoryStore())
     const lend = storeFor(location, plan.repository, access)
@@ -56,9 +58,10 @@ export function bundleForm({ plan, access, key, log }: BundleFormOptions): SignF
             now: systemClock,
             signal: either,
           })
-          const content = await readBundle(store, referrer, either)
-          const made: MadeSignature = { form: 'bundle', digest, alreadySigned, content }
-          return plan.upload ? { ...made, signature: referrer } : made
+          const made: MadeSignature = { form: 'bundle', digest, alreadySigned }
+          if (!plan.upload) return { ...made, content: await readBundle(store, referrer, either) }
+          if (!readBack) return { ...made, signature: referrer }
+          return { ...made, signature: referrer, content: await readBundle(store, referrer, either) }
         }),
       ),
   }

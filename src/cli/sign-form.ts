@@ -11,8 +11,8 @@ export interface MadeSignature {
   readonly alreadySigned: boolean
   /** Digest of the manifest that holds the signature; undefined where a file does, or nothing. */
   readonly signature?: Digest
-  /** What `--output-signature` and `--output-bundle` write and `--upload=false` prints. */
-  readonly content: Uint8Array
+  /** What `--output-signature` and `--output-bundle` write and `--upload=false` prints; not read where it is not wanted. */
+  readonly content?: Uint8Array
   /** What was signed, where it can be had alone. */
   readonly payload?: Uint8Array
 }
@@ -29,7 +29,7 @@ export interface SignForm {
 }
 
 /** What there is to print and write of a signature: that of cosign as it prints it, an OpenPGP message as it is. */
-export function contentOf(blob: SignatureBlob): Pick<MadeSignature, 'content' | 'payload'> {
+export function contentOf(blob: SignatureBlob): { content: Uint8Array; payload?: Uint8Array } {
   if (blob.kind === 'openpgp') return { content: blob.bytes }
   return { content: encodeUtf8(blob.annotations[COSIGN.signature] ?? ''), payload: blob.payload }
 }

@@ -43,17 +43,22 @@ export function storedOutcome(signed: readonly SignedImage[]): Outcome {
 }
 
 /**
- * The outcome of signatures that were not stored: each on a line, as cosign prints it; one OpenPGP message as it is.
- * @param written whether they are in files, and need not be printed.
+ * The outcome of signatures that were not stored: each that no file took on a line, as cosign prints it; one OpenPGP
+ * message as it is.
  */
-export function printedOutcome(signed: readonly SignedImage[], written: boolean): Outcome {
-  const rows = signed.map((one) => ({ ...rowOf(one), content: encodeBase64(one.content) }))
-  const data = asJson({ signed: rows })
-  if (written) return { exit: 0, data, text: '' }
-  const [first] = signed
-  if (first?.form === 'simple' && signed.length === 1)
+export function printedOutcome(flags: SignFlags, signed: readonly SignedImage[]): Outcome {
+  const made = signed.map((one) => ({ ...one, content: one.content ?? new Uint8Array() }))
+  const data = asJson({
+    signed: made.map((one) => ({ ...rowOf(one), content: encodeBase64(one.content) })),
+  })
+  const left = made.filter(
+    ({ form }) => (form === 'bundle' ? flags.outputBundle : flags.outputSignature) === undefined,
+  )
+  const [first] = left
+  if (first?.form === 'simple' && left.length === 1) {
     return { exit: 0, data, text: '', bytes: first.content }
-  const lines = signed.map(({ form, content }) =>
+  }
+  const lines = left.map(({ form, content }) =>
     form === 'simple' ? encodeBase64(content) : decodeUtf8(content),
   )
   return { exit: 0, data, text: lines.join('\n') }

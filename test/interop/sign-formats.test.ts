@@ -5,7 +5,8 @@ import { cosignet, cosignetDoes } from './cosignet.ts'
 import { describeWithPeers } from './describe-with-peers.ts'
 import { makeImage, pushNewImage } from './images.ts'
 import { peer } from './peers.ts'
-import { REGISTRIES, type TestRegistry } from './registries.ts'
+import { createPodman } from './podman.ts'
+import { REGISTRIES, startDockerRegistry, type TestRegistry } from './registries.ts'
 import { Sandbox } from './sandbox.ts'
 import { readSignatureImage } from './signature-image.ts'
 import { skopeo, skopeoAccepts } from './skopeo.ts'
@@ -137,5 +138,38 @@ describeWithPeers('sign', ['cosign3', 'cosign2', 'skopeo', 'docker-registry'], (
       const verify = ['verify', '--insecure-ignore-tlog', '--key', pub, `${repository}:v1`]
       await sandbox.succeed(peer('cosign3'), verify)
     })
+  })
+})
+
+describeWithPeers('sign docker-daemon:', ['cosign3', 'podman', 'skopeo', 'docker-registry'], () => {
+  let sandbox: Sandbox
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create()
+  })
+  afterAll(() => sandbox.dispose())
+
+  it('signs what image copy puts into a registry', async () => {
+    const registry = await startDockerRegistry(sandbox, { tls: true })
+    const daemon = await (await createPodman(sandbox)).serve()
+    const { key, pub } = await makeCosignKey(sandbox, 'key')
+    const repository = `${registry.host}/from/daemon`
+    const image = `docker-daemon:${repository}:v1`
+    const { layout } = await makeImage(sandbox)
+    await skopeo(sandbox, 'copy', '--dest-daemon-host', daemon, `oci:${layout}`, image)
+    const flags = ['--key', key, '--daemon-host', daemon]
+    const refused = await cosignet(sandbox, ['sign', ...flags, image])
+    expect(refused).toMatchObject({ status: 3, stderr: expect.stringContaining('cannot hold signatures') })
+    await cosignetDoes(sandbox, ['sign', ...flags, '--repository', repository, image])
+    await cosignetDoes(sandbox, [
+      'image',
+      'copy',
+      '--src-daemon-host',
+      daemon,
+      image,
+      `docker://${repository}:v1`,
+    ])
+    const verify = ['verify', '--insecure-ignore-tlog', '--key', pub, `${repository}:v1`]
+    await sandbox.succeed(peer('cosign3'), verify)
   })
 })

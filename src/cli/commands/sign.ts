@@ -56,8 +56,9 @@ export const command = defineCommand<Flags, string[]>({
     const opened = await openLogOf(cli, plan, flags)
     const signed = await withRegistries(cli, flags, async (open, openSource) => {
       const access = { open, openSource, openDaemon: () => openDaemon(cli, flags.daemonHost) }
-      const { registryCa } = flags
-      const forms = await openForms(cli, plan, { identity, access, log: opened?.log, registryCa })
+      const { registryCa, outputBundle } = flags
+      const context = { identity, access, log: opened?.log, registryCa, readBack: outputBundle !== undefined }
+      const forms = await openForms(cli, plan, context)
       return await signAll({ cli, identity, access, forms, locations, recursive: flags.recursive })
     }).finally(() => opened?.close())
     await writeOutputs(flags, signed)
@@ -65,8 +66,7 @@ export const command = defineCommand<Flags, string[]>({
       cli.say('Nothing is uploaded to a transparency log.')
     }
     await warnOfGuest(cli, identity)
-    const written = (flags.outputSignature ?? flags.outputBundle) !== undefined
-    return plan.upload ? storedOutcome(signed) : printedOutcome(signed, written)
+    return plan.upload ? storedOutcome(signed) : printedOutcome(flags, signed)
   },
 })
 
@@ -125,13 +125,15 @@ interface FormContext {
   readonly access: PlaceAccess
   readonly log: TransparencyLog | undefined
   readonly registryCa: string | undefined
+  /** Whether a bundle is written to a file. */
+  readonly readBack: boolean
 }
 
 /** Each form is loaded when it is asked for. */
 async function openForms(
   cli: Cli,
   plan: SignPlan,
-  { identity, access, log, registryCa }: FormContext,
+  { identity, access, log, registryCa, readBack }: FormContext,
 ): Promise<readonly SignForm[]> {
   if (identity.kind === 'openpgp') {
     const { simpleForm } = await import('../sign-as-simple.ts')
@@ -145,7 +147,7 @@ async function openForms(
         return cosignForm(cli, { plan, access, key, log })
       }
       const { bundleForm } = await import('../sign-as-bundle.ts')
-      return bundleForm({ plan, access, key, log })
+      return bundleForm({ plan, access, key, log, readBack })
     }),
   )
 }
