@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { readCodeBesideBundles } from './code-cache.ts'
 import { runCommandLine } from './run.ts'
 
-// Compiled code is kept beside the program and not in the shared temporary folder, where another user could plant it.
-enableCompileCache(join(import.meta.dirname, '.cache'))
+const keepCode = readCodeBesideBundles(import.meta.dirname)
+const args = process.argv.slice(2)
 
-void runCommandLine(process.argv.slice(2)).then((status) => {
+void runCommandLine(args).then((status) => {
   process.exitCode = status
+  // Who asks for help uses little of what a command is made of.
+  if (status < 2 && !args.includes('--help')) keepCode()
 })
