@@ -1,5 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto'
-import { cp, mkdir, readdir } from 'node:fs/promises'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { chmod, cp, mkdir, readdir } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Sandbox } from '../interop/sandbox.ts'
@@ -363,6 +363,125 @@ const CASES: readonly Case[] = [
     says: /"other"/,
   },
 
+  // Keys: what they are, where they are and where they shall go.
+  ...lines('key', {
+    'generate --type rsa': [2, /--type is one of cosign, gpg, not "rsa"/],
+    'generate --type gpg --output-key-prefix new': [2, /--user-id/],
+    'generate --type gpg --user-id a\u0007b --output-key-prefix new': [2, /user ID/],
+    'generate --user-id me --output-key-prefix new': [2, /--user-id/],
+    'generate --password-file missing --output-key-prefix new': [3, /password file "missing" cannot be read/],
+    'generate --password-file a-folder --output-key-prefix new': [
+      3,
+      /"a-folder" cannot be read: it is a folder/,
+    ],
+    'generate --password-file big --output-key-prefix new': [3, /"big" is larger than the limit/],
+    'generate k8s://': [2, /"k8s:\/\/"/],
+    'generate k8s://a/b/c': [2, /"k8s:\/\/a\/b\/c"/],
+    'generate k8s://a/B': [2, /"k8s:\/\/a\/B"/],
+    'generate gitlab://': [2, /"gitlab:\/\/"/],
+    'generate github://': [2, /"github:\/\/"/],
+    'generate github://a/b': [2, /GITHUB_TOKEN is not set/],
+    'generate gitlab://a/b': [2, /GITLAB_TOKEN is not set/],
+    'generate env://KEY': [2, /env:\/\/KEY/],
+    'generate https://keys.example/cosign.key': [2, /https:\/\/keys\.example/],
+    'import garbage': [2, /"garbage" is not/],
+    'import empty': [2, /"empty"/],
+    'import big': [3, /"big" is larger than the limit/],
+    'import a-folder': [3, /"a-folder" cannot be read: it is a folder/],
+    'import missing': [3, /"missing" cannot be read: no such file or folder/],
+    'import cosign.pub': [2, /"cosign\.pub" is not valid: it is a public key/],
+    'import cosign.key --output-key-prefix new': [2, /"cosign\.key"/],
+    'import other.key --output-key-prefix cosign': [2, /"cosign\.key" exists already/],
+    'import other.key --output-key-prefix garbage/new': [3, /cannot be written/],
+    'import locked.pem --output-key-prefix new': [2, /"locked\.pem"/],
+    'import locked.pem --import-password-file wrong --output-key-prefix new': [2, /password/],
+    'import secp256k1.pem --output-key-prefix new': [2, /secp256k1/],
+    'export garbage': [2, /"garbage" is not/],
+    'export missing': [3, /"missing" cannot be read/],
+    'export cosign.pub': [2, /it is a public key/],
+    'export cosign.key --to pem': [2, /--to is one of .*not "pem"/],
+    'export cosign.key --to pkcs8': [2, /--insecure-plain/],
+    'export cosign.key --insecure-plain': [2, /--insecure-plain/],
+    'export cosign.key --password-file wrong': [2, /password/],
+    'export cosign.key --out cosign.pub': [2, /"cosign\.pub" exists already/],
+    'export cosign.key --out garbage/new': [3, /cannot be written/],
+    'public garbage': [2, /"garbage" is not/],
+    'public missing': [3, /"missing" cannot be read/],
+    'public cosign.key --password-file wrong': [2, /password/],
+    'public cosign.key --out garbage/new': [3, /cannot be written/],
+    'public github://a/b': [3, /GitHub gives no secret out/],
+    'inspect garbage': [2, /"garbage" is not/],
+    'inspect empty': [2, /"empty"/],
+    'inspect cut.key': [2, /"cut\.key"/],
+    'inspect big': [3, /"big" is larger than the limit/],
+  }),
+
+  // Signing.
+  ...lines('sign', {
+    'REG/demo/app:v1': [2, /give --key or --sign-by/],
+    '--key cosign.key --sign-by me REG/demo/app:v1': [2, /--key and --sign-by contradict each other/],
+    '--sign-by me REG/demo/app:v1': [2, /"me" is not a fingerprint/],
+    '--key cosign.key --format gpg REG/demo/app:v1': [2, /--format is one of .*not "gpg"/],
+    '--key cosign.key --format simple REG/demo/app:v1': [2, /OpenPGP key/],
+    '--key cosign.key --password-file missing REG/demo/app:v1': [3, /password file "missing"/],
+    '--key cosign.key --identity A//B REG/demo/app:v1': [2, /"A\/\/B"/],
+    '--key cosign.key --repository A//B REG/demo/app:v1': [2, /"A\/\/B"/],
+    '--key cosign.key -a =x REG/demo/app:v1': [2, /"=x" is not an annotation/],
+    '--key cosign.key -a a="x REG/demo/app:v1': [2, /quotation mark/],
+    '--key cosign.key --upload=maybe REG/demo/app:v1': [2, /--upload is a switch/],
+    '--key cosign.key --rekor-url ftp://rekor REG/demo/app:v1': [2, /"ftp:\/\/rekor" is not the address/],
+    '--key cosign.key --rekor-url http://127.0.0.1:9 --rekor-public-key garbage REG/demo/app:v1': [
+      2,
+      /"garbage"/,
+    ],
+    '--key cosign.key --rekor-url http://127.0.0.1:9 REG/demo/app:v1': [2, /public key of the log/],
+    '--key env://MISSING REG/demo/app:v1': [2, /no variable "MISSING"/],
+    '--key https://keys.example/cosign.key REG/demo/app:v1': [2, /not read from the web/],
+    '--key github://a/b REG/demo/app:v1': [3, /GitHub gives no secret out/],
+    '--key k8s://a REG/demo/app:v1': [2, /"k8s:\/\/a"/],
+    '--key gitlab://a/b REG/demo/app:v1': [2, /GITLAB_TOKEN is not set/],
+    '--key cosign.key --identity a.example/b:v1 dir:app': [2, /dir:app is not a dir: image/],
+    '--key cosign.key --identity a.example/b:v1 oci:app': [2, /is not an OCI image layout/],
+    '--key cosign.key oci-archive:garbage': [3, /oci-archive:garbage cannot hold signatures/],
+    '--key cosign.key oci:app': [2, /does not tell which repository the image is for/],
+    '--key cosign.key https://registry.example/app': [2, /"https:\/\/registry\.example\/app"/],
+  }),
+
+  // Verifying, and looking at what is there.
+  ...lines('verify', {
+    '--key cosign.pub --require 0 REG/demo/app:v1': [2, /--require is a number such as 2, not "0"/],
+    '--key cosign.pub --require two REG/demo/app:v1': [2, /--require is a number such as 2, not "two"/],
+    '--key cosign.pub --require 2 REG/demo/app:v1': [2, /2 different keys are asked for, and 1 different/],
+    '--key cosign.pub --key cosign.pub --require 2 REG/demo/app:v1': [2, /and 1 different key/],
+    '--key cosign.pub -a oops REG/demo/app:v1': [2, /"oops" is not an annotation/],
+    '--key cosign.pub --check-claims=maybe REG/demo/app:v1': [2, /--check-claims is a switch/],
+    '--key cosign.pub --rekor-public-key garbage REG/demo/app:v1': [2, /"garbage"/],
+    '--key cosign.pub --rekor-public-key missing REG/demo/app:v1': [3, /"missing" cannot be read/],
+    '--key env://MISSING REG/demo/app:v1': [2, /no variable "MISSING"/],
+    '--key http://keys.example/cosign.pub REG/demo/app:v1': [2, /"http:\/\/keys\.example\/cosign\.pub"/],
+    '--key https://127.0.0.1:9/cosign.pub REG/demo/app:v1': [3, /connection was refused/],
+    '--key https://127.0.0.1:9/cosign.pub --offline REG/demo/app:v1': [2, /--offline was given/],
+    '--key github://a/b REG/demo/app:v1': [3, /GitHub gives no secret out/],
+    '--key secp256k1.pub REG/demo/app:v1': [2, /secp256k1/],
+    '--key cosign.pub docker-archive:app.tar': [2, /docker-archive: keeps no signatures/],
+    '--key cosign.pub docker-daemon:app': [2, /docker-daemon: keeps no signatures/],
+    '--key cosign.pub dir:app': [2, /dir:app is not a dir: image/],
+    '--key cosign.pub REG/demo/missing': [3, /demo\/missing/],
+  }),
+  ...lines('signatures', {
+    'REG/demo/missing': [3, /demo\/missing/],
+    'oci:app': [2, /is not an OCI image layout/],
+    'dir:missing': [2, /dir:missing is not a dir: image/],
+    '--key cosign.key REG/demo/app:v1': [2, /"cosign\.key" is not/],
+    '--key missing REG/demo/app:v1': [3, /"missing" cannot be read/],
+    'REG/demo/app:v1 REG/demo/app:v2': [2, /too many/],
+    'Example/App': [2, /"Example\/App"/],
+    '127.0.0.1:9/demo/app': [3, /connection was refused/],
+    'ROGUE/html/app': [3, /HTML/],
+    'ROGUE/garbage/app': [3, /not valid HTTP/],
+    'ROGUE/endless/app': [3, /larger than the limit/],
+  }),
+
   // Images and places for them.
   ...imageCases({
     'http://registry.example/app oci:new': /"http:\/\/registry\.example\/app" does not name an image/,
@@ -715,6 +834,20 @@ function failedCases(cases: Readonly<Record<string, RegExp>>): readonly Case[] {
   return imageCases(cases, 3)
 }
 
+/** Command lines by what follows the command: exit status, and what is said. */
+function lines(
+  command: string,
+  cases: Readonly<Record<string, readonly [exit: 2 | 3, says: RegExp]>>,
+): readonly Case[] {
+  return Object.entries(cases).map(([rest, [exit, says]]) => ({
+    what: `${command} ${rest}`,
+    line: ({ registry, rogue: host }) =>
+      `${command} ${rest.replaceAll('REG/', `${registry}/`).replace('ROGUE/', `${host}/`)}`,
+    exit,
+    says,
+  }))
+}
+
 function dockerfileCases(
   cases: Readonly<Record<string, readonly [exit: 2 | 3, says: RegExp]>>,
 ): readonly Case[] {
@@ -798,6 +931,10 @@ async function writeFixtures(): Promise<void> {
     big: new Uint8Array(10 * 1024 * 1024),
     'cut.key': `${key.slice(0, 200)}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n`,
     'half.pub': 'mine\n',
+    wrong: 'canary\n',
+    'locked.pem': privatePem('P-256', 'secret'),
+    'secp256k1.pem': privatePem('secp256k1'),
+    'secp256k1.pub': createPublicKey(privatePem('secp256k1')).export({ type: 'spki', format: 'pem' }),
     'other.key': generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
     'run.dockerfile': 'FROM scratch\nRUN make\n',
     'unknown.dockerfile': 'FROM scratch\nFRMO scratch\n',
@@ -822,6 +959,16 @@ async function writeFixtures(): Promise<void> {
     'no-containers.yaml': 'apiVersion: v1\nkind: Pod\nmetadata:\n  name: demo\nspec:\n  containers: []\n',
   }
   for (const [name, content] of Object.entries(fixtures)) await sandbox.write(name, content)
+  await chmod(sandbox.path('wrong'), 0o600)
+}
+
+function privatePem(namedCurve: string, passphrase?: string): string {
+  const encryption = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase }
+  return generateKeyPairSync('ec', {
+    namedCurve,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem', ...encryption },
+  }).privateKey
 }
 
 function letter(i: number): string {

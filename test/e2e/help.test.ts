@@ -46,6 +46,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   'image delete': `${ONE_REGISTRY} yes`,
   sign: `${SIGNED} key sign-by format annotations recursive identity upload output-signature output-payload output-bundle repository password-file rekor-url rekor-public-key daemon-host`,
   verify: `${SIGNED} key require annotations check-claims rekor-public-key offline cosign-exit-codes`,
+  signatures: `key ${ONE_REGISTRY} daemon-host`,
   register: 'url kbs-ca auth-private-key admin-token-file key key-path policy policy-path replace',
   'initdata create': 'kbs-url kbs-cert policy-uri policy-file registry-ca algorithm out',
   'initdata inspect': '',
@@ -67,6 +68,7 @@ const LETTERS: Readonly<Record<string, string>> = {
   logout: 'a=all',
   'image copy': 'a=all f=format q=quiet',
   'image delete': 'y=yes',
+  sign: 'a=annotations r=recursive',
   verify: 'a=annotations',
 }
 
