@@ -10,6 +10,18 @@ import { command as keyImport } from './key-import.ts'
 import { command as keyInspect } from './key-inspect.ts'
 import { command as keyPublic } from './key-public.ts'
 
+const printed = vi.hoisted(() => ({ stdout: '', stderr: '' }))
+vi.mock('../standard-streams.ts', () => ({
+  isInteractive: () => false,
+  errorTerminal: () => undefined,
+  writeOut: (text: string) => {
+    printed.stdout += text
+  },
+  writeErr: (text: string) => {
+    printed.stderr += text
+  },
+}))
+
 const PASSWORD = 'canary-password'
 const source = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const sourcePem = source.privateKey.export({ type: 'sec1', format: 'pem' })
@@ -216,19 +228,9 @@ async function run(
   command: CommandRunner,
   args: readonly string[],
 ): Promise<{ status: number; stdout: string; stderr: string }> {
-  const printed = { stdout: '', stderr: '' }
-  for (const pipe of ['stdout', 'stderr'] as const) {
-    vi.spyOn(process[pipe], 'write').mockImplementation((text) => {
-      printed[pipe] += String(text)
-      return true
-    })
-  }
+  Object.assign(printed, { stdout: '', stderr: '' })
   const known = new Set([...(await readdir(folder)), 'a', 'b', 'out.pem'])
   const paths = args.map((arg) => (known.has(arg) ? at(arg) : arg))
-  try {
-    const status = await command({ name: 'cosignet key', args: paths, signal: new AbortController().signal })
-    return { status, ...printed }
-  } finally {
-    vi.restoreAllMocks()
-  }
+  const status = await command({ name: 'cosignet key', args: paths, signal: new AbortController().signal })
+  return { status, ...printed }
 }

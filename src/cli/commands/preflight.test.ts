@@ -2,10 +2,20 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { GuestBench } from '../../../test/fixtures/guest-bench.ts'
 import { createInitData, encodeAnnotation, INITDATA_ANNOTATION } from '../../guest/index.ts'
 import { command } from './preflight.ts'
+
+const printed = vi.hoisted(() => ({ stdout: '' }))
+vi.mock('../standard-streams.ts', () => ({
+  isInteractive: () => false,
+  errorTerminal: () => undefined,
+  writeErr: () => undefined,
+  writeOut: (text: string) => {
+    printed.stdout += text
+  },
+}))
 
 let bench: GuestBench
 let folder: string
@@ -13,9 +23,6 @@ let folder: string
 beforeAll(async () => {
   bench = await GuestBench.start()
   folder = await mkdtemp(join(tmpdir(), 'cosignet-preflight-'))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
 })
 afterAll(async () => {
   await Promise.all([bench.close(), rm(folder, { recursive: true })])
@@ -36,16 +43,11 @@ async function validator(): Promise<(document: unknown) => string> {
 async function preflight(manifest: object): Promise<{ status: number; document: Record<string, unknown> }> {
   const path = join(folder, 'pods.json')
   await writeFile(path, JSON.stringify(manifest))
-  let printed = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    printed += String(text)
-    return true
-  })
+  printed.stdout = ''
   const args = [path, '-o', 'json', '--resources', folder]
   const { signal } = new AbortController()
   const status = await command({ name: 'cosignet preflight', args, signal })
-  vi.restoreAllMocks()
-  return { status, document: JSON.parse(printed) as Record<string, unknown> }
+  return { status, document: JSON.parse(printed.stdout) as Record<string, unknown> }
 }
 
 describe('cosignet preflight -o json', () => {
