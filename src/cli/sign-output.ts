@@ -1,6 +1,7 @@
-import { decodeUtf8, encodeBase64, writeFileAtomically } from '../core/index.ts'
+import { decodeUtf8, encodeBase64 } from '../core/index.ts'
 import { type Digest, digestParts, type ImageLocation } from '../oci/index.ts'
 import { asJson, type Outcome } from './cli.ts'
+import { writeOutputFile } from './output-file.ts'
 import type { SignFlags } from './sign-flags.ts'
 import type { MadeSignature } from './sign-form.ts'
 import { nameOfManifest } from './sign-subject.ts'
@@ -20,7 +21,7 @@ export async function writeOutputs(flags: SignFlags, signed: readonly SignedImag
   const write = async (file: string | undefined, digest: Digest, bytes: Uint8Array | undefined) => {
     if (file === undefined || bytes === undefined) return
     const { algorithm, hex } = digestParts(digest)
-    await writeFileAtomically(several ? `${file}-${algorithm}-${hex}` : file, bytes, { mode: 0o644 })
+    await writeOutputFile(several ? `${file}-${algorithm}-${hex}` : file, bytes, { mode: 0o644 })
   }
   for (const { form, digest, content, payload } of signed) {
     if (form === 'bundle') {

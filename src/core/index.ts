@@ -28,6 +28,7 @@ export {
   makeFolder,
   readFileBounded,
   syncDirectory,
+  type WriteFileOptions,
   writeFileAtomically,
 } from './files.ts'
 export {

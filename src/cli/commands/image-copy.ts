@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os'
-import { CosignetError, encodeUtf8, writeFileAtomically } from '../../core/index.ts'
+import { CosignetError, encodeUtf8 } from '../../core/index.ts'
 import { type ImageLocation, type ImageSource, parseLocation, repositoryName } from '../../oci/index.ts'
 import type { SignatureStore } from '../../signature/index.ts'
 import { type CopiedImage, copyImage, type ImageFormat, type RefusedImage } from '../../transfer/index.ts'
@@ -9,6 +9,7 @@ import { openDaemon } from '../daemon-access.ts'
 import { optionalText, switchFlag, twoTexts } from '../flags.ts'
 import { formatLocation, openImage, openTarget } from '../image-access.ts'
 import { type PolicyFlags, readJudge } from '../image-policy.ts'
+import { writeOutputFile } from '../output-file.ts'
 import { PLATFORM_FLAGS, type PlatformFlags, wantedPlatform } from '../platform-flags.ts'
 import { formatBytes, showProgress } from '../progress.ts'
 import { openRegistryAccess, type RegistryAccess } from '../registry-access.ts'
@@ -133,7 +134,7 @@ export const command = defineCommand<Flags, [string, string]>({
         progress.end()
         if (result.outcome === 'denied') return refused(result)
         if (flags.digestfile !== undefined) {
-          await writeFileAtomically(flags.digestfile, encodeUtf8(result.digest), { mode: 0o644 })
+          await writeOutputFile(flags.digestfile, encodeUtf8(result.digest), { mode: 0o644 })
         }
         const outcome = copied(cli, source, destination, result)
         if (!toStdout) return outcome

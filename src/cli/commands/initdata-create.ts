@@ -1,11 +1,4 @@
-import {
-  CosignetError,
-  decodeUtf8,
-  LIMITS,
-  quote,
-  readFileBounded,
-  writeFileAtomically,
-} from '../../core/index.ts'
+import { CosignetError, decodeUtf8, LIMITS, quote, readFileBounded } from '../../core/index.ts'
 import {
   type CreateInitDataOptions,
   createInitData,
@@ -17,6 +10,7 @@ import { defineCommand } from '../command.ts'
 import { optionalText, textFlag } from '../flags.ts'
 import { readCertificates } from '../http-access.ts'
 import { formatInitData, initDataJson } from '../initdata-text.ts'
+import { writeOutputFile } from '../output-file.ts'
 
 interface Flags {
   readonly kbsUrl: string
@@ -60,7 +54,7 @@ export const command = defineCommand<Flags>({
       ...(flags.kbsCert === undefined ? {} : { kbsCert: await readText(flags.kbsCert, 'KBS certificate') }),
       ...(flags.registryCa === undefined ? {} : { registryCa: await readCertificates(flags.registryCa) }),
     })
-    await writeFileAtomically(flags.out, initData.bytes, { mode: 0o644 })
+    await writeOutputFile(flags.out, initData.bytes, { mode: 0o644 })
     return { exit: 0, data: initDataJson(initData), text: `Wrote ${flags.out}\n${formatInitData(initData)}` }
   },
 })

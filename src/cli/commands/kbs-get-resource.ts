@@ -1,8 +1,9 @@
-import { encodeBase64, LIMITS, readFileBounded, writeFileAtomically } from '../../core/index.ts'
+import { encodeBase64, LIMITS, readFileBounded } from '../../core/index.ts'
 import { formatResourceUri, parseResourcePath } from '../../kbs/index.ts'
 import { defineCommand } from '../command.ts'
 import { optionalText, textFlag } from '../flags.ts'
 import { KBS_FLAGS, type KbsFlags, withKbs } from '../kbs-access.ts'
+import { writeOutputFile } from '../output-file.ts'
 
 interface Flags extends KbsFlags {
   readonly path: string
@@ -34,7 +35,7 @@ export const command = defineCommand<Flags>({
       const resource = encodeBase64(bytes)
       return { exit: 0, data: { uri, resource }, text: resource }
     }
-    await writeFileAtomically(flags.out, bytes, { mode: 0o600 })
+    await writeOutputFile(flags.out, bytes, { mode: 0o600 })
     return {
       exit: 0,
       data: { uri, file: flags.out, size: bytes.byteLength },

@@ -1,11 +1,4 @@
-import {
-  CosignetError,
-  encodeUtf8,
-  LIMITS,
-  quote,
-  readFileBounded,
-  writeFileAtomically,
-} from '../../core/index.ts'
+import { CosignetError, encodeUtf8, LIMITS, quote, readFileBounded } from '../../core/index.ts'
 import {
   formatOpenPgpPublicKey,
   formatPublicKey,
@@ -18,6 +11,7 @@ import type { Cli } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, optionalText } from '../flags.ts'
 import { readPublicKeys } from '../key-access.ts'
+import { writeOutputFile } from '../output-file.ts'
 import { PASSWORD_FLAGS, type PasswordFlags, readPassword } from '../password.ts'
 
 interface Flags extends PasswordFlags {
@@ -39,7 +33,7 @@ export const command = defineCommand<Flags, [string]>({
   async run(cli, flags, name) {
     const publicKey = await publicKeyOf(cli, name, flags)
     if (flags.out === undefined) return { exit: 0, data: { publicKey }, text: publicKey.trimEnd() }
-    await writeFileAtomically(flags.out, encodeUtf8(publicKey), { mode: 0o644 })
+    await writeOutputFile(flags.out, encodeUtf8(publicKey), { mode: 0o644 })
     return { exit: 0, data: { publicKey, out: flags.out }, text: `Public key written to ${flags.out}` }
   },
 })

@@ -1,18 +1,11 @@
-import { realpath, stat } from 'node:fs/promises'
-import {
-  CosignetError,
-  decodeUtf8,
-  encodeUtf8,
-  LIMITS,
-  quote,
-  readFileBounded,
-  writeFileAtomically,
-} from '../../core/index.ts'
+import { stat } from 'node:fs/promises'
+import { CosignetError, decodeUtf8, encodeUtf8, LIMITS, quote, readFileBounded } from '../../core/index.ts'
 import { encodeAnnotation, INITDATA_ANNOTATION, parseInitData } from '../../guest/index.ts'
 import { setPodAnnotation } from '../../workload/index.ts'
 import { defineCommand } from '../command.ts'
 import { oneText, optionalText, textFlag } from '../flags.ts'
 import { initDataJson } from '../initdata-text.ts'
+import { writeOutputFile } from '../output-file.ts'
 
 interface Flags {
   readonly initdata: string
@@ -49,12 +42,11 @@ export const command = defineCommand<Flags, [string]>({
   },
 })
 
-/** Keeps what a file of that name is: who may read it, and a symbolic link as the name of another. */
+/** Who may read a file of that name may read the new one. */
 async function write(path: string, bytes: Uint8Array): Promise<void> {
-  const target = await realpath(path).catch(() => path)
-  const mode = await stat(target).then(
+  const mode = await stat(path).then(
     (found) => found.mode & 0o777,
     () => 0o644,
   )
-  await writeFileAtomically(target, bytes, { mode })
+  await writeOutputFile(path, bytes, { mode })
 }
