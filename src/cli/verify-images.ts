@@ -5,6 +5,7 @@ import {
   type ImageSource,
   isDigest,
   type Reference,
+  RegistryClient,
   repositoryName,
 } from '../oci/index.ts'
 import { evaluateKeys, type KeysRequirement, type Verdict } from '../policy/index.ts'
@@ -29,7 +30,7 @@ export interface VerifyTask {
 export type Verified = Verdict | { readonly error: unknown }
 
 /** Images that are judged at once. */
-const PARALLEL = 12
+const PARALLEL = 16
 
 /**
  * Judges images, several at once. After the first that cannot be judged no other is begun.
@@ -101,9 +102,15 @@ function withOneClientEach(task: VerifyTask): VerifyTask {
   const openSource = (reference: Reference): Promise<ImageSource> => {
     // Mirrors may be for digests only.
     const key = `${repositoryName(reference)} ${reference.digest === undefined ? 'tag' : 'digest'}`
-    const source = sources.get(key) ?? task.access.openSource(reference)
+    const source = sources.get(key) ?? openToRead(task, reference)
     sources.set(key, source)
     return source
   }
   return { ...task, access: { ...task.access, openSource } }
+}
+
+async function openToRead({ access }: VerifyTask, reference: Reference): Promise<ImageSource> {
+  const source = await access.openSource(reference)
+  if (source instanceof RegistryClient) source.expectManyReads()
+  return source
 }

@@ -11,6 +11,7 @@ import {
 import type { Reference } from './reference.ts'
 import { announcedDigest, contradict, pathPart, refuseHtml } from './registry-answers.ts'
 import { downloadBlob } from './registry-download.ts'
+import { KnownTags } from './registry-known-tags.ts'
 import { hasReferrersApi, listReferrers } from './registry-referrers.ts'
 import { addReferrer, removeReferrer } from './registry-referrers-tag.ts'
 import { announcesSignatures, type RegistrySignatures, registrySignatures } from './registry-signatures.ts'
@@ -36,6 +37,7 @@ export class RegistryClient implements ImageSource, ImageDestination {
   readonly rules: DestinationRules = { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true }
   readonly #transport: RegistryTransport
   readonly #http: HttpClient
+  #knownTags: KnownTags | undefined
   /** Changes of referrers tags, one after another: those of one image all go to one tag. */
   #referrersChange: Promise<void> = Promise.resolve()
 
@@ -48,6 +50,9 @@ export class RegistryClient implements ImageSource, ImageDestination {
 
   async getManifest(tagOrDigest: string | Digest, signal?: AbortSignal): Promise<Manifest> {
     const what = this.#describe('manifest', tagOrDigest)
+    if (await this.#lacksTag(tagOrDigest, signal)) {
+      throw new CosignetError('NOT_FOUND', `${this.name} has no tag ${quote(tagOrDigest)}.`)
+    }
     const { response, bytes } = await this.#transport.read(
       {
         method: 'GET',
@@ -104,7 +109,21 @@ export class RegistryClient implements ImageSource, ImageDestination {
   }
 
   async listReferrers(digest: Digest, signal?: AbortSignal): Promise<readonly Descriptor[]> {
-    return await listReferrers(this.#transport, this, digest, signal)
+    const { name } = this
+    const repository = {
+      name,
+      getManifest: this.getManifest.bind(this),
+      lacksTag: this.#lacksTag.bind(this),
+    }
+    return await listReferrers(this.#transport, repository, digest, signal)
+  }
+
+  /**
+   * Says that many images of the repository will be looked at, and nothing written: signatures and referrers that the
+   * list of tags does not have are not asked for one by one. What others push from then on may not be seen.
+   */
+  expectManyReads(): void {
+    this.#knownTags ??= new KnownTags(this.#transport, this.name)
   }
 
   /** @throws BAD_RESPONSE, NOT_FOUND, and as `getManifest` */
@@ -245,6 +264,10 @@ export class RegistryClient implements ImageSource, ImageDestination {
     throw new CosignetError('CONFLICT', `The tag ${quote(target)} of ${this.name} ${state}.`, {
       hint: 'Read it again and repeat the change.',
     })
+  }
+
+  async #lacksTag(tag: string, signal: AbortSignal | undefined): Promise<boolean> {
+    return (await this.#knownTags?.lacks(tag, signal)) ?? false
   }
 
   #describe(kind: 'manifest' | 'blob', tagOrDigest: string): string {

@@ -9,19 +9,25 @@ import type { ImageSource } from './store.ts'
 /** Statuses by which registries say that they have no referrers API. */
 const NO_REFERRERS_API: readonly number[] = [400, 404, 405, 406, 501]
 
+/** A repository, to read the tag from. */
+export interface TaggedRepository extends Pick<ImageSource, 'name' | 'getManifest'> {
+  /** Whether it is known already that there is no such tag. */
+  lacksTag(tag: string, signal: AbortSignal | undefined): Promise<boolean>
+}
+
 /** Hosts that do not know the path of the API, so that each client asks once and not for every image. */
 const withoutApi = new WeakMap<HttpClient, Set<string>>()
 
 /**
  * Lists the referrers of a manifest by the API, and where a registry has none by the tag under which clients keep the
  * list (distribution-spec 1.1, "Listing Referrers").
- * @param repository the same repository, to read the tag from.
+ * @param repository the same repository.
  * @throws TOO_LARGE beyond `LIMITS.referrers`; INVALID_MANIFEST, UNAUTHORIZED, UNAVAILABLE, TIMEOUT: a list that cannot
  * be had is never an empty one.
  */
 export async function listReferrers(
   transport: RegistryTransport,
-  repository: Pick<ImageSource, 'name' | 'getManifest'>,
+  repository: TaggedRepository,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly Descriptor[]> {
@@ -103,12 +109,14 @@ function rememberWithout({ http, host }: RegistryTransport): void {
 }
 
 async function listTagged(
-  repository: Pick<ImageSource, 'getManifest'>,
+  repository: TaggedRepository,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<readonly Descriptor[]> {
+  const tag = referrersTag(digest)
+  if (await repository.lacksTag(tag, signal)) return []
   try {
-    const { content } = await repository.getManifest(referrersTag(digest), signal)
+    const { content } = await repository.getManifest(tag, signal)
     // `cosign copy` puts the image itself under this tag; that is no list of referrers.
     return content.kind === 'index' ? content.manifests : []
   } catch (error) {
