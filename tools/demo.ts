@@ -46,7 +46,7 @@ async function tellStory(): Promise<void> {
   title('3. An image for two platforms from a folder of files, pushed and signed: the index and both images')
   const app = `${registry}/demo/app`
   pushImage('v1', app, ca)
-  run(['sign', '--recursive', '--key', `${out}/cosign.key`, ...ca, `${app}:v1`])
+  run(['sign', '--key', `${out}/cosign.key`, ...ca, `${app}:v1`])
 
   title('4. The public key and a policy that rejects everything else, into the Key Broker Service')
   run(['register', ...kbs, '--key', `${out}/cosign.pub`, app])
@@ -105,7 +105,7 @@ function denials(app: string, ca: readonly string[], kbs: readonly string[]): re
       attack: async () => {
         pushImage('other-key', app, ca)
         run(['key', 'generate', '--output-key-prefix', `${out}/other`])
-        run(['sign', '--recursive', '--key', `${out}/other.key`, ...ca, `${app}:other-key`])
+        run(['sign', '--key', `${out}/other.key`, ...ca, `${app}:other-key`])
         return undefined
       },
     },
@@ -131,7 +131,7 @@ function denials(app: string, ca: readonly string[], kbs: readonly string[]): re
       code: 'payload-changed',
       attack: async () => {
         pushImage('tampered', app, ca)
-        run(['sign', '--recursive', '--key', `${out}/cosign.key`, ...ca, `${app}:tampered`])
+        run(['sign', '--key', `${out}/cosign.key`, ...ca, `${app}:tampered`])
         await withRegistry(app, tamper)
         return undefined
       },

@@ -22,7 +22,13 @@ import type { Cli } from './cli.ts'
 import { switchFlag } from './flags.ts'
 import { trustedCertificates } from './http-access.ts'
 import { type Connection, RegistryConnections } from './registry-connections.ts'
-import { registryFlags, registrySettings, SHARED_REGISTRY_FLAGS } from './registry-flags.ts'
+import {
+  type RegistrySideFlags,
+  registryFlags,
+  registrySettings,
+  SHARED_REGISTRY_FLAGS,
+  type SharedRegistryFlags,
+} from './registry-flags.ts'
 import type { RegistrySettings } from './registry-settings.ts'
 
 /** Opens registries by what the flags and the files of this machine say: certificates, credentials, mirrors. */
@@ -125,25 +131,19 @@ export function placeOf(cli: Cli): {
   return { environment: cli.environment, home: homedir(), ...(uid === undefined ? {} : { uid }) }
 }
 
-/** How a command that speaks to one registry reaches it. */
-export interface RegistryFlags {
-  readonly registryCa?: string | undefined
-  readonly insecureSkipTlsVerify: boolean
-  readonly authfile?: string | undefined
-  readonly certDir?: string | undefined
-  readonly creds?: string | undefined
-  readonly tlsVerify?: boolean | undefined
-}
+/**
+ * How a command that signs, verifies or pushes reaches registries. Without `--password`: there, a password is that of a
+ * key.
+ */
+export type RegistryFlags = SharedRegistryFlags &
+  Omit<RegistrySideFlags<''>, 'username' | 'password'> & { readonly insecureSkipTlsVerify: boolean }
 
-const { authfile, certDir, creds, tlsVerify } = registryFlags('')
+const { username: _username, password: _password, ...side } = registryFlags('')
 
 export const REGISTRY_FLAGS: FlagParametersForType<RegistryFlags> = {
-  registryCa: SHARED_REGISTRY_FLAGS.registryCa,
+  ...SHARED_REGISTRY_FLAGS,
+  ...side,
   insecureSkipTlsVerify: switchFlag('Accept any certificate of the registry, and plain HTTP'),
-  authfile,
-  certDir,
-  creds,
-  tlsVerify,
 }
 
 /** Lends registries to `use` and closes the connections afterwards. */

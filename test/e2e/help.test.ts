@@ -25,7 +25,7 @@ const BOTH_SIDES = ['src', 'dest'].flatMap((side) =>
 const TWO_REGISTRIES = `${REGISTRIES} ${BOTH_SIDES.join(' ')}`
 const PLATFORM = 'override-os override-arch override-variant'
 /** Of the commands that sign and verify. */
-const SIGNED = 'registry-ca insecure-skip-tls-verify authfile cert-dir creds tls-verify'
+const SIGNED = `${REGISTRIES} insecure-skip-tls-verify creds no-creds registry-token cert-dir`
 const SERVER = 'listen tls-cert tls-key storage'
 
 /** Flags by command, as the documentation promises them; `--output`, `--debug` and `--help` are everywhere. */
