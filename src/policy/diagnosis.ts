@@ -99,6 +99,5 @@ function explainBundles(context: RequirementContext, target: Digest, count: numb
 }
 
 function signCommand(context: RequirementContext, target: Digest): string {
-  const recursive = context.image.manifestDigest === target ? '' : '--recursive '
-  return `cosignet sign ${recursive}--key cosign.key ${repositoryName(context.image.reference)}@${target}`
+  return `cosignet sign --key cosign.key ${repositoryName(context.image.reference)}@${target}`
 }

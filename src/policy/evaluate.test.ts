@@ -115,7 +115,7 @@ describe('evaluatePolicy', () => {
       cause: {
         code: 'unsigned',
         message: expect.stringContaining('Only the manifest of one platform is signed'),
-        fix: `cosignet sign --recursive --key cosign.key ${REPOSITORY}@${indexDigest}`,
+        fix: `cosignet sign --key cosign.key ${REPOSITORY}@${indexDigest}`,
       },
     })
     const reference = `${REPOSITORY}@${manifestDigest}`
