@@ -8,6 +8,7 @@ import {
   type TypedCommandParameters,
   text_en,
 } from '@stricli/core'
+import { fileError } from '../core/index.ts'
 import type { Cli, Outcome, OutputFormat } from './cli.ts'
 import { formatFailure, statusOfFailure } from './failure.ts'
 import { formatOutcome } from './output.ts'
@@ -120,6 +121,14 @@ function withCommonFlags<Flags extends FlagsOf<Flags>, Args extends BaseArgs>(
   } as unknown as TypedCommandParameters<Flags & CommonFlags, Args, CommandContext>
 }
 
+function printResult(content: string | Uint8Array): void {
+  try {
+    writeOut(content)
+  } catch (error) {
+    throw fileError(error, 'The result cannot be written to standard output')
+  }
+}
+
 async function runGuarded(
   flags: CommonFlags,
   signal: AbortSignal,
@@ -139,7 +148,7 @@ async function runGuarded(
     say: (message) => writeErr(`${message}\n`),
     print: (outcome) => {
       const asTheyAre = flags.output === 'text' ? outcome.bytes : undefined
-      writeOut(asTheyAre ?? formatOutcome(outcome, flags.output))
+      printResult(asTheyAre ?? formatOutcome(outcome, flags.output))
     },
     ...(flags.debug ? { trace: (line: string) => writeErr(`debug: ${line}\n`) } : {}),
   }
