@@ -96,16 +96,27 @@ export function defineCommand<const Flags extends FlagsOf<Flags>, const Args ext
       documentation: { caseStyle: 'convert-camel-to-kebab', disableAnsiColor: true },
       localization: { text: { ...text_en, exceptionWhileParsingArguments: describeUsageError } },
     })
-    const stdout = { write: writeOut }
+    const help: string[] = []
+    const stdout = { write: (text: string) => help.push(text) }
     const outer: { exitCode?: number | string | null } = {}
     const complaints: string[] = []
     const stderr = { write: (text: string) => complaints.push(text.trim()) }
     await run(application, args, { process: Object.assign(outer, { stdout, stderr, env: process.env }) })
     if (status !== undefined) return status
-    // The command did not run: the help was printed, or the command line is wrong.
-    if (outer.exitCode === 0) return 0
+    // The command did not run: its help was asked for, or the command line is wrong.
+    if (outer.exitCode === 0) return printHelp(help.join(''))
     writeErr(formatUsageFailure(name, complaints))
     return USAGE
+  }
+}
+
+function printHelp(text: string): number {
+  try {
+    printResult(text)
+    return 0
+  } catch (error) {
+    writeErr(formatFailure(error, { output: 'text', debug: false }))
+    return statusOfFailure(error)
   }
 }
 
