@@ -1,5 +1,5 @@
 import { CosignetError, isCosignetError, LIMITS, quote } from '../core/index.ts'
-import type { HttpClient, HttpResponse } from '../net/index.ts'
+import type { HttpResponse } from '../net/index.ts'
 import { checkDigest, type Digest, isDigest } from './digest.ts'
 import {
   type Descriptor,
@@ -36,7 +36,6 @@ export class RegistryClient implements ImageSource, ImageDestination {
   readonly name: string
   readonly rules: DestinationRules = { manifests: MANIFEST_MEDIA_TYPES, attached: true, compressed: true }
   readonly #transport: RegistryTransport
-  readonly #http: HttpClient
   #knownTags: KnownTags | undefined
   /** Changes of referrers tags, one after another: those of one image all go to one tag. */
   #referrersChange: Promise<void> = Promise.resolve()
@@ -44,7 +43,6 @@ export class RegistryClient implements ImageSource, ImageDestination {
   /** @throws INVALID_REFERENCE */
   constructor(options: RegistryOptions) {
     this.#transport = new RegistryTransport(options)
-    this.#http = options.http
     this.name = `${options.registry}/${options.repository}`
   }
 
@@ -137,7 +135,7 @@ export class RegistryClient implements ImageSource, ImageDestination {
    * @throws UNAUTHORIZED, UNAVAILABLE, TIMEOUT, ABORTED
    */
   async openSignatures(signal?: AbortSignal): Promise<RegistrySignatures | undefined> {
-    const announced = await announcesSignatures(this.#transport, this.#http, signal)
+    const announced = await announcesSignatures(this.#transport, signal)
     return announced ? registrySignatures(this.#transport, this.name) : undefined
   }
 

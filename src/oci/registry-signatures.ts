@@ -39,11 +39,10 @@ const knownHosts = new WeakMap<HttpClient, Map<string, boolean>>()
  */
 export async function announcesSignatures(
   transport: RegistryTransport,
-  http: HttpClient,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const hosts = knownHosts.get(http) ?? new Map<string, boolean>()
-  knownHosts.set(http, hosts)
+  const hosts = knownHosts.get(transport.http) ?? new Map<string, boolean>()
+  knownHosts.set(transport.http, hosts)
   const known = hosts.get(transport.host)
   if (known !== undefined) return known
   const response = await transport.send({
