@@ -5,5 +5,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/e2e/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // By default one processor is left idle, of two a half.
+    maxWorkers: '100%',
   },
 })
