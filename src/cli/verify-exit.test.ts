@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CosignetError } from '../core/index.ts'
 import { type ImageLocation, parseLocation } from '../oci/index.ts'
-import type { DenialCode, SeenSignature, Verdict } from '../policy/index.ts'
+import type { DenialCode, SeenSignature, SignatureFault, SignatureKind, Verdict } from '../policy/index.ts'
 import { cosignExit } from './verify-exit.ts'
 import type { Verified } from './verify-images.ts'
 
@@ -21,9 +21,8 @@ function denied(code: DenialCode, signatures: readonly SeenSignature[] = []): Ve
   return { ...BASE, outcome: 'denied', cause, verifierText: 'no', signatures }
 }
 
-function bundle(code: 'wrong-key' | 'unreadable'): SeenSignature {
-  const fault = { code, message: 'No.' }
-  return { kind: 'bundle', location: 'x', claims: {}, counts: false, fault }
+function seen(kind: SignatureKind, code: SignatureFault): readonly SeenSignature[] {
+  return [{ kind, location: 'x', claims: {}, counts: false, fault: { code, message: 'No.' } }]
 }
 
 const failure = (code: 'NOT_FOUND' | 'UNAVAILABLE'): Verified => ({ error: new CosignetError(code, 'No.') })
@@ -34,11 +33,16 @@ describe('cosignExit', () => {
     ['all verified', [[ALLOWED], [ALLOWED]], 0],
     ['no signature', [[ALLOWED], [denied('unsigned')]], 10],
     ['no image', [[failure('NOT_FOUND')]], 11],
-    ['none of the key', [[denied('wrong-key')]], 12],
-    ['none with the annotation', [[denied('annotation-mismatch')]], 12],
-    ['too few keys', [[denied('too-few-signers')]], 12],
-    ['a bundle of another key', [[denied('wrong-key', [bundle('wrong-key')])]], 1],
-    ['a bundle that cosign passes over', [[denied('unsigned', [bundle('unreadable')])]], 10],
+    ['none of the key', [[denied('wrong-key', seen('cosign', 'wrong-key'))]], 12],
+    ['one that is unreadable', [[denied('signature-image-invalid', seen('cosign', 'unreadable'))]], 12],
+    ['an OpenPGP signature alone', [[denied('wrong-key', seen('simple', 'wrong-key'))]], 10],
+    ['a bundle of another key', [[denied('wrong-key', seen('bundle', 'wrong-key'))]], 1],
+    ['an attestation', [[denied('unsigned', seen('bundle', 'not-a-signature'))]], 1],
+    [
+      'a bundle that cosign passes over',
+      [[denied('signature-image-invalid', seen('bundle', 'unreadable'))]],
+      10,
+    ],
     ['an image in a layout', [[denied('unsigned'), LOCAL]], 1],
     ['no registry', [[failure('UNAVAILABLE')]], 1],
     ['the first that is not verified', [[ALLOWED], [denied('unsigned')], [failure('NOT_FOUND')]], 10],

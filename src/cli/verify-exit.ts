@@ -1,15 +1,12 @@
 import { isCosignetError } from '../core/index.ts'
 import type { ImageLocation } from '../oci/index.ts'
-import type { DenialCode, Verdict } from '../policy/index.ts'
+import { isSeenByCosign, type Verdict } from '../policy/index.ts'
 import type { Verified } from './verify-images.ts'
 
 /** What `cosign verify` exits with (cosign, cmd/cosign/errors/exit_codes.go); 1 for all else that fails. */
 const COSIGN_EXITS = { verified: 0, failed: 1, unsigned: 10, missing: 11, mismatch: 12 } as const
 
 type CosignExit = (typeof COSIGN_EXITS)[keyof typeof COSIGN_EXITS]
-
-/** What cosign makes of a denial of an image in a registry that has no bundle. */
-const DENIED: Readonly<Partial<Record<DenialCode, CosignExit>>> = { unsigned: COSIGN_EXITS.unsigned }
 
 /**
  * The exit status that cosign would have: that of the first image that is not verified, with which it stops.
@@ -26,10 +23,10 @@ export function cosignExit(locations: readonly ImageLocation[], results: readonl
 function exitOfVerdict(verdict: Verdict, location: ImageLocation | undefined): CosignExit {
   if (verdict.outcome === 'allowed') return COSIGN_EXITS.verified
   // Its table is for its own kind of signature in a registry alone.
-  const { signatures = [] } = verdict
-  const isBundled = signatures.some(({ kind, fault }) => kind === 'bundle' && fault?.code !== 'unreadable')
+  const seen = (verdict.signatures ?? []).filter(isSeenByCosign)
+  const isBundled = seen.some(({ kind }) => kind === 'bundle')
   if (isBundled || location?.transport !== 'docker') return COSIGN_EXITS.failed
-  return DENIED[verdict.cause.code] ?? COSIGN_EXITS.mismatch
+  return seen.length === 0 ? COSIGN_EXITS.unsigned : COSIGN_EXITS.mismatch
 }
 
 function exitOfError(error: unknown): CosignExit {

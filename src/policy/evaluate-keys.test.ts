@@ -149,6 +149,32 @@ describe('evaluateKeys', () => {
     expect(store.calls).toEqual([])
   })
 
+  it('counts a good signature wherever it is found', async () => {
+    await newImage()
+    const { payload, signature = '' } = signed(A, digest)
+    const annotations = { [COSIGN.signature]: signature }
+    const mediaType = COSIGN.payloadMediaType
+    const file = encodeSignatureBlob({ kind: 'sigstore', mediaType, payload, annotations })
+    const judging = { source: store, digest, openSignatures: async () => storeOf([file]) }
+    expect(outcome(await judgeByKeys({ ...judging, keys: [A] }))).toBe('allowed')
+    expect(outcome(await judgeByKeys({ ...judging, keys: [B] }))).toBe('wrong-key')
+  })
+
+  it('says what cosign says, which takes no notice of OpenPGP and of bundles that it cannot read', async () => {
+    await newImage()
+    const judging = { source: store, digest, keys: [A] }
+    const textOf = async () => {
+      const openSignatures = async () => storeOf([await messageOf(first.signer, digest)])
+      const verdict = await judgeByKeys({ ...judging, openSignatures })
+      return verdict.outcome === 'denied' ? verdict.verifierText : undefined
+    }
+    expect(await textOf()).toBe('no signatures found')
+    await refer(store, digest, 'bundle')
+    expect(await textOf()).toBe('no signatures found')
+    await refer(store, digest, bundleOf(B, digest))
+    expect(await textOf()).toBe('no matching attestations')
+  })
+
   it('is not kept from a denial by what cannot be found out beyond it', async () => {
     await newImage()
     const fail = async () => {
@@ -466,5 +492,64 @@ describe('evaluateKeys', () => {
       }),
       { numRuns: 200 },
     )
+  })
+})
+
+// That these work as they are typed, test/e2e/verify-fixes.test.ts tries.
+describe('the fix of a denial', () => {
+  const NAMED = `${REPOSITORY}@DIGEST`
+  const named = (key: SigningKey, name: string): TrustedKey => ({
+    kind: 'cosign',
+    key: key.publicKey,
+    name,
+  })
+  const log = { rekorKeys: parseRekorKeys(encodeUtf8(pemOf(C)), 'The key of the log') }
+  it.each<
+    [string, () => readonly (SigningKey | TrustedKey)[], Partial<Parameters<typeof judgeByKeys>[0]>, string]
+  >([
+    ['a key of no file', () => [named(A, 'env://KEY')], {}, `--key cosign.key ${NAMED}`],
+    ['a file of another name', () => [named(A, 'keys/a b.pub')], {}, `--key 'keys/a b.key' ${NAMED}`],
+    ['a key on the web', () => [named(A, 'https://x.example/a.pub')], {}, `--key cosign.key ${NAMED}`],
+    ['a place', () => [named(A, 'k8s://team/release')], {}, `--key k8s://team/release ${NAMED}`],
+    ['OpenPGP', () => [openPgp(first)], {}, `--sign-by FIRST ${NAMED}`],
+    ['a log', () => [openPgp(first), named(A, 'a.pub')], log, `--key a.key --rekor-url URL ${NAMED}`],
+    [
+      'annotations',
+      () => [named(A, 'a.pub')],
+      { annotations: { a: 'b', c: '"1,2\'' } },
+      `--key a.key -a a=b -a '"c=""1,2'\\''"' ${NAMED}`,
+    ],
+    [
+      'two of three keys',
+      () => [named(A, 'a.pub'), named(A, 'again.pub'), openPgp(first, second)],
+      { required: 2 },
+      `--key a.key ${NAMED} && cosignet sign --sign-by FIRST ${NAMED}`,
+    ],
+  ])('names what is missing: %s', async (_, keys, more, fix) => {
+    await newImage()
+    const verdict = await judgeByKeys({ source: store, digest, keys: keys(), ...more })
+    const expected = fix.replaceAll('DIGEST', digest).replaceAll('FIRST', first.key.fingerprint)
+    expect(verdict).toMatchObject({ outcome: 'denied', cause: { fix: `cosignet sign ${expected}` } })
+  })
+
+  it('names the key that has signed, and where too few have the others', async () => {
+    await newImage()
+    const keys = [named(A, 'a.pub'), named(B, 'b.pub'), named(C, 'c.pub')]
+    await attach(store, digest, [signed(B, digest)])
+    const fix = async (more: object) => {
+      const verdict = await judgeByKeys({ source: store, digest, keys, ...more })
+      return verdict.outcome === 'denied' ? verdict.cause.fix : undefined
+    }
+    expect(await fix({ annotations: { a: 'b' } })).toMatch(/--key b\.key -a a=b/)
+    expect(await fix({ required: 2 })).toMatch(/--key a\.key \S+$/)
+    expect(await fix({ required: 3 })).toMatch(/--key a\.key \S+ && .* --key c\.key \S+$/)
+  })
+
+  it('names no command where OpenPGP keys cannot make what is asked for', async () => {
+    await newImage()
+    const judging = { source: store, digest, keys: [openPgp(first)], annotations: { a: 'b' } }
+    expect(await judgeByKeys(judging)).toMatchObject({
+      cause: { fix: expect.stringContaining('OpenPGP signatures carry no annotations') },
+    })
   })
 })

@@ -15,8 +15,8 @@ import { toVerdict, type Verdict } from './verdict.ts'
  * signature is judged for itself, so that none can hide another, whatever is wrong with it. Which repository it names
  * does not matter, as for `cosign verify --key`.
  *
- * Signatures are looked for where the keys that are given could have put them; where too few are found, also elsewhere,
- * to say why.
+ * Signatures are looked for where the keys that are given put theirs; where too few are found, also elsewhere, mostly
+ * to say why: a place that cannot be reached does not matter there.
  * @throws USAGE for a number of keys that are not given; INVALID_KEY for a key that cosign cannot read; TOO_LARGE for
  * more signatures than `LIMITS` allow; and what `source` and the signature store throw because they cannot be reached.
  */
@@ -28,11 +28,10 @@ export async function evaluateKeys(options: EvaluateKeysOptions): Promise<Verdic
   describeKeys(context)
   const [likely, others] = placesFor(context)
   const seen = tell(context, await Promise.all(likely.map((see) => see(context))))
-  const signers = new Set(
-    seen.flatMap(({ counts, signer }) => (counts && signer !== undefined ? [signer.fingerprint] : [])),
-  )
+  const isEnough = signersOf(seen).size >= requirement.required
+  const all = isEnough ? seen : [...seen, ...tell(context, await seeIfPossible(context, others))]
+  const signers = signersOf(all)
   const isMet = signers.size >= requirement.required
-  const all = isMet ? seen : [...seen, ...tell(context, await seeIfPossible(context, others))]
   warnOfKeys(context, all)
   const given = fingerprintsOf(requirement.keys).size
   context.trace.push({
@@ -41,9 +40,16 @@ export async function evaluateKeys(options: EvaluateKeysOptions): Promise<Verdic
     message: `${signers.size} of ${given} key(s) signed the image, and ${requirement.required} must have.`,
     facts: { signers: signers.size, required: requirement.required, keys: given },
   })
-  const denial = isMet ? undefined : explainTooFew(context, all, signers.size)
+  const denial = isMet ? undefined : explainTooFew(context, all, signers)
   const judged = { reference: image.name, manifestDigest: image.digest }
   return toVerdict('cosign', judged, context.trace, denial, all)
+}
+
+/** Fingerprints of the keys whose signatures count. */
+function signersOf(seen: readonly SeenSignature[]): ReadonlySet<string> {
+  return new Set(
+    seen.flatMap(({ counts, signer }) => (counts && signer !== undefined ? [signer.fingerprint] : [])),
+  )
 }
 
 type Place = (context: KeysContext) => Promise<Sighting>

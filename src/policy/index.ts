@@ -20,13 +20,14 @@ export {
   type ResourceProvider,
 } from './resources.ts'
 export { findScope, type ScopeMatch, scopesOf } from './scopes.ts'
-export type {
-  SeenSignature,
-  SignatureClaims,
-  SignatureFault,
-  SignatureKind,
-  SignatureTime,
-  Signer,
+export {
+  isSeenByCosign,
+  type SeenSignature,
+  type SignatureClaims,
+  type SignatureFault,
+  type SignatureKind,
+  type SignatureTime,
+  type Signer,
 } from './seen-signature.ts'
 export { type ReadFactsOptions, readSignatureFacts } from './signature-facts.ts'
 export type { StepName, TraceStep } from './trace.ts'

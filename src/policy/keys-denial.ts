@@ -1,16 +1,27 @@
-import { repositoryName } from '../oci/index.ts'
 import type { KeysContext } from './keys-context.ts'
+import { signFix } from './keys-fix.ts'
 import { PROFILES } from './profiles.ts'
-import type { SeenSignature, SignatureFault } from './seen-signature.ts'
+import { isSeenByCosign, type SeenSignature, type SignatureFault } from './seen-signature.ts'
 import type { Denial, DenialCause, DenialCode } from './verdict.ts'
 
-/** Says why too few of the keys have signed an image; of several faults the one that came nearest to counting. */
-export function explainTooFew(context: KeysContext, seen: readonly SeenSignature[], signers: number): Denial {
+/**
+ * Says why too few of the keys have signed an image; of several faults the one that came nearest to counting.
+ * @param signers fingerprints of the keys whose signatures count.
+ */
+export function explainTooFew(
+  context: KeysContext,
+  seen: readonly SeenSignature[],
+  signers: ReadonlySet<string>,
+): Denial {
   const cause = causeOf(context, seen, signers)
+  return { cause, verifierText: textOfCosign(seen.filter(isSeenByCosign), cause.code) }
+}
+
+function textOfCosign(seen: readonly SeenSignature[], code: DenialCode): string {
   const { texts } = PROFILES.cosign
+  if (seen.length === 0) return texts.unsigned ?? texts.any
   // Where there is a bundle, cosign 3 looks at nothing else.
-  const isBundle = seen.some(({ kind, fault }) => kind === 'bundle' && fault?.code !== 'unreadable')
-  return { cause, verifierText: isBundle ? 'no matching attestations' : (texts[cause.code] ?? texts.any) }
+  return seen.some(({ kind }) => kind === 'bundle') ? 'no matching attestations' : (texts[code] ?? texts.any)
 }
 
 /** What a fault makes of an image that is signed no better, the nearest to a signature that counts first. */
@@ -28,15 +39,19 @@ const CAUSES: readonly (readonly [SignatureFault, DenialCode])[] = [
   ['unreadable', 'signature-image-invalid'],
 ]
 
-function causeOf(context: KeysContext, seen: readonly SeenSignature[], signers: number): DenialCause {
+function causeOf(
+  context: KeysContext,
+  seen: readonly SeenSignature[],
+  signers: ReadonlySet<string>,
+): DenialCause {
   const { image, requirement } = context
-  const fix = signCommand(context)
+  const fix = signFix(context, seen, signers)
   if (seen.length === 0) {
     return { code: 'unsigned', message: `The image ${image.digest} has no signature.`, fix }
   }
-  if (signers > 0) {
-    const message = `Of ${requirement.required} different keys that must have signed ${image.digest}, ${signers} did.`
-    return { code: 'too-few-signers', message, fix: `Have it signed with the others, too: ${fix}` }
+  if (signers.size > 0) {
+    const message = `Of ${requirement.required} different keys that must have signed ${image.digest}, ${signers.size} did.`
+    return { code: 'too-few-signers', message, fix }
   }
   for (const [fault, code] of CAUSES) {
     const found = seen.find((signature) => signature.fault?.code === fault)
@@ -46,9 +61,4 @@ function causeOf(context: KeysContext, seen: readonly SeenSignature[], signers: 
     }
   }
   return { code: 'signature-image-invalid', message: 'No signature of the image counts.', fix }
-}
-
-function signCommand({ image: { name, reference, digest } }: KeysContext): string {
-  const target = reference === undefined ? name : `${repositoryName(reference)}@${digest}`
-  return `cosignet sign --key cosign.key ${target}`
 }

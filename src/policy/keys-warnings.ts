@@ -1,6 +1,6 @@
 import { identityMismatch } from './identity.ts'
 import type { KeysContext } from './keys-context.ts'
-import type { SeenSignature } from './seen-signature.ts'
+import { isSeenByCosign, type SeenSignature } from './seen-signature.ts'
 import type { TraceStep } from './trace.ts'
 
 /** Warns of what the verdict does not depend on and somebody might think that it does. */
@@ -20,7 +20,7 @@ function claimsUnchecked(): TraceStep {
 
 /** Where cosign 3 decides otherwise: it looks at bundles alone where there is one, and not at what they say. */
 function bundleWarnings(seen: readonly SeenSignature[]): readonly TraceStep[] {
-  const bundles = seen.filter(({ kind, fault }) => kind === 'bundle' && fault?.code !== 'unreadable')
+  const bundles = seen.filter((signature) => signature.kind === 'bundle' && isSeenByCosign(signature))
   const taken = bundles.filter(({ counts, fault }) => counts || fault?.code === 'not-a-signature')
   const warnings = bundles
     .filter(({ fault }) => fault?.code === 'not-a-signature')

@@ -89,6 +89,14 @@ export interface Fault {
   readonly message: string
 }
 
+/**
+ * Whether `cosign verify --key` takes notice of a signature, good or bad: not of OpenPGP messages, and it passes over a
+ * bundle that it cannot read (cosign 3.1, pkg/cosign/verify.go, GetBundles).
+ */
+export function isSeenByCosign({ kind, fault }: SeenSignature): boolean {
+  return kind === 'cosign' || (kind === 'bundle' && fault?.code !== 'unreadable')
+}
+
 /** What a look into one place brought. */
 export interface Sighting {
   /** Where was looked and how much was there. */
