@@ -78,6 +78,7 @@ describe('openSignatureStore', () => {
     await store.add(IMAGE.digest, [SIGNATURE])
     expect(await readFile(join(root, 'store', FILE))).toEqual(SIGNATURE)
     expect(await store.list(IMAGE.digest)).toEqual([SIGNATURE])
+    expect(store.name).toBe(`file://${root}/store`)
   })
 
   it("takes the user's files before the machine's, and only those that end in .yaml", async () => {

@@ -63,7 +63,8 @@ const SYSTEM_STORE = '/var/lib/containers/sigstore'
 /**
  * Finds the store of simple signatures beside an image, where containers/image has it: at a registry that announces the
  * extension X-Registry-Supports-Signatures the registry itself, at others the lookaside store that registries.d names,
- * else that of the user; in `dir:` the folder. Registries are asked when the store is first used.
+ * else that of the user; in `dir:` the folder. Registries are asked when the store is first used; what it is called is
+ * known once it has been read, and until then it is called by the repository.
  *
  * Signatures are read where the image is (registries.conf), and written at the registry that the reference names. Of
  * several mirrors none is asked: their signatures are looked for in the lookaside store of the image.
@@ -81,16 +82,24 @@ export async function openSignatureStore(
   const { reference } = location
   const lookaside = await lookasides(cli, options)
   const beside = lookaside(reference)
-  const reading = once(async (signal) => {
+  let name = repositoryName(reference)
+  const find = async (signal: AbortSignal | undefined): Promise<SignatureStore> => {
     const source = options.source ?? (await access.openSource(reference))
     if (!(source instanceof RegistryClient)) return beside
     const { registry, repository } = parseReference(source.name)
     return await storeOf(source, () => lookaside({ ...reference, registry, repository }), signal)
+  }
+  const reading = once(async (signal) => {
+    const store = await find(signal)
+    name = store.name
+    return store
   })
   const writing = once(async (signal) => await storeOf(await access.open(reference), () => beside, signal))
   return {
     store: {
-      name: repositoryName(reference),
+      get name() {
+        return name
+      },
       list: async (digest, signal) => await (await reading(signal)).list(digest, signal),
       add: async (digest, signatures, signal) =>
         await (await writing(signal)).add(digest, signatures, signal),
