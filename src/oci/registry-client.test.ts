@@ -264,7 +264,9 @@ describe('referrers', () => {
   it.each<[string, Record<string, string>, string, ErrorCode]>([
     ['a page elsewhere', { link: '<https://evil.test/>; rel="next"' }, index(1), 'BAD_RESPONSE'],
     ['pages without end', { link: '</v2/a/b/referrers/x>; rel=next' }, index(500), 'TOO_LARGE'],
-    ['what is no index', {}, '<html>', 'INVALID_JSON'],
+    ['what is no JSON', {}, '<html>', 'BAD_RESPONSE'],
+    ['what is no index', {}, '[]', 'BAD_RESPONSE'],
+    ['what has no digest', {}, index(1).replace(/sha256:/, 'sha256'), 'BAD_RESPONSE'],
   ])('are refused for %s', async (_name, headers, body, code) => {
     const { host } = await serve((_request, response) => {
       response.writeHead(200, { 'content-type': MEDIA_TYPES.ociIndex, ...headers }).end(body)

@@ -22,7 +22,7 @@ const withoutApi = new WeakMap<HttpClient, Set<string>>()
  * Lists the referrers of a manifest by the API, and where a registry has none by the tag under which clients keep the
  * list (distribution-spec 1.1, "Listing Referrers").
  * @param repository the same repository.
- * @throws TOO_LARGE beyond `LIMITS.referrers`; INVALID_MANIFEST, UNAUTHORIZED, UNAVAILABLE, TIMEOUT: a list that cannot
+ * @throws TOO_LARGE beyond `LIMITS.referrers`; BAD_RESPONSE, UNAUTHORIZED, UNAVAILABLE, TIMEOUT: a list that cannot
  * be had is never an empty one.
  */
 export async function listReferrers(
@@ -52,12 +52,28 @@ export async function listReferrers(
   return found
 }
 
+/** @throws BAD_RESPONSE for what is no list: nobody but the registry made it. */
 function readList(bytes: Uint8Array, mediaType: string | undefined, what: string): readonly Descriptor[] {
+  try {
+    return parseList(bytes, mediaType, what)
+  } catch (error) {
+    throw asBadResponse(error)
+  }
+}
+
+function parseList(bytes: Uint8Array, mediaType: string | undefined, what: string): readonly Descriptor[] {
   const document = parseJson(bytes, what) as { readonly [key: string]: JsonValue } | null
   // Some registries write Go's nil for an empty list.
   if (document?.['manifests'] === null) return []
   const { content } = parseManifest(bytes, mediaType, what)
   return content.kind === 'index' ? content.manifests : []
+}
+
+/** What is wrong with a list is not wrong with what the user gave. */
+function asBadResponse(error: unknown): unknown {
+  return isCosignetError(error, 'INVALID_JSON', 'INVALID_MANIFEST')
+    ? new CosignetError('BAD_RESPONSE', error.message, { cause: error })
+    : error
 }
 
 /** The tag under which clients keep the list where there is no API: `sha256-HEX`, 64 digits at most. */
@@ -121,6 +137,6 @@ async function listTagged(
     return content.kind === 'index' ? content.manifests : []
   } catch (error) {
     if (isCosignetError(error, 'NOT_FOUND')) return []
-    throw error
+    throw asBadResponse(error)
   }
 }
