@@ -107,21 +107,48 @@ describeWithPeers('the exit status of verify --cosign-exit-codes', ['cosign3', '
     host = (await startDockerRegistry(sandbox, { tls: false })).host
     ;({ key, pub } = await makeCosignKey(sandbox, 'theirs'))
     ;({ pub: otherPub } = await makeCosignKey(sandbox, 'other'))
+    await cosignetDoes(sandbox, ['key', 'generate', '--type', 'gpg', '--user-id', 'R <r@example.com>'])
+    await sandbox.write(
+      'home/.config/containers/registries.d/default.yaml',
+      `default-docker: {lookaside: 'file://${sandbox.path('sigstore')}'}\n`,
+    )
   })
   afterAll(() => sandbox.dispose())
 
-  async function newImage(format?: 'cosign' | 'bundle'): Promise<string> {
-    const { reference } = await pushNewImage(sandbox, `${host}/exit/app`)
+  async function newImage(format?: 'cosign' | 'bundle' | 'simple' | 'no bundle'): Promise<string> {
+    const { digest, reference } = await pushNewImage(sandbox, `${host}/exit/app`)
     if (format === 'cosign') await cosignSign(sandbox, 'cosign3', key, reference, ['-a', 'a=b'])
     if (format === 'bundle')
       await cosignetDoes(sandbox, ['sign', '--format', 'bundle', '--key', key, reference])
+    if (format === 'simple') await cosignetDoes(sandbox, ['sign', '--key', 'cosign.gpg.key', reference])
+    if (format === 'no bundle') await referToItself(digest)
     return reference
+  }
+
+  /** Lists the image as a bundle that refers to it, under the tag that a registry without the API has the list at. */
+  async function referToItself(digest: string): Promise<void> {
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+    const url = `http://${host}/v2/exit/app/manifests`
+    const image = await fetch(`${url}/${digest}`, { headers: { accept: mediaType } })
+    const size = (await image.arrayBuffer()).byteLength
+    const artifactType = 'application/vnd.dev.sigstore.bundle.v0.3+json'
+    const index = 'application/vnd.oci.image.index.v1+json'
+    const body = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: index,
+      manifests: [{ mediaType, digest, size, artifactType }],
+    })
+    const put = { method: 'PUT', headers: { 'content-type': index }, body }
+    const stored = await fetch(`${url}/${digest.replace(':', '-')}`, put)
+    expect(stored.status).toBe(201)
   }
 
   it.each<[string, () => Promise<readonly string[]>, number]>([
     ['a signature', async () => [pub, await newImage('cosign')], 0],
     ['a bundle', async () => [pub, await newImage('bundle')], 0],
     ['no signature', async () => [pub, await newImage()], 10],
+    ['an OpenPGP signature alone', async () => [pub, await newImage('simple')], 10],
+    ['a bundle that nobody can read', async () => [pub, await newImage('no bundle')], 10],
     ['no image', async () => [pub, `${host}/exit/app:missing`], 11],
     ['a signature of another key', async () => [otherPub, await newImage('cosign')], 12],
     ['a signature without the annotation', async () => [pub, await newImage('cosign'), '-a', 'a=c'], 12],
