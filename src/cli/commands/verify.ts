@@ -25,8 +25,9 @@ interface Flags extends RegistryFlags {
 }
 
 const DETAILS = `IMAGE is a reference, or a place as skopeo spells it: docker://REFERENCE, oci:FOLDER[:NAME], oci-archive:FILE[:NAME],
-dir:FOLDER. All signatures beside it are looked at: those of cosign (sha256-….sig), bundles of cosign 3, OpenPGP
-messages in the signature store. Each one counts or not whatever the others are.
+dir:FOLDER. Each signature counts or not whatever the others are: those of cosign (sha256-….sig) and bundles of cosign 3
+by keys of cosign, OpenPGP messages in the signature store by OpenPGP keys. Kinds that no KEY makes are looked for only
+before an image is denied; 'cosignet signatures' shows all.
 
 KEY is a file (cosign.pub, PEM or OpenPGP), env://VARIABLE, https://…, k8s://NAMESPACE/NAME or gitlab://PROJECT.
 Without a key of a transparency log, logs are not looked at, as by cosign verify --insecure-ignore-tlog.
