@@ -53,10 +53,20 @@ export async function openLog(cli: Cli, flags: LogFlags): Promise<OpenedLog> {
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const web = url?.protocol === 'https:' || url?.protocol === 'http:'
-  if (url !== undefined && web && url.username === '' && url.search === '' && url.hash === '') return url
-  throw new CosignetError('USAGE', `${quote(text)} is not the address of a transparency log.`, {
-    hint: `Give one such as https://${PUBLIC_LOG}.`,
-  })
+  const plain = url !== undefined && `${url.username}${url.password}${url.search}${url.hash}` === ''
+  if (web && plain) return url
+  throw new CosignetError(
+    'USAGE',
+    `${quote(withoutSecret(text))} is not the address of a transparency log.`,
+    {
+      hint: `Give one such as https://${PUBLIC_LOG}, without a user and without a query.`,
+    },
+  )
+}
+
+/** A user and password, which stand before the last `@`, and a query may be secret; nothing of either is shown. */
+function withoutSecret(text: string): string {
+  return text.replace(/^([a-z]*:\/*)?.*@/is, '$1…@').replace(/[?#].*$/s, '…')
 }
 
 async function readRekorKeys(cli: Cli, { rekorPublicKey }: LogFlags, url: URL): Promise<RekorKeys> {

@@ -139,6 +139,16 @@ describe.each(['text', 'json'])('secrets of keys, with --debug -o %s', (format) 
     [() => 'key generate k8s://team/app', 2, atEcho],
     [() => `sign --key k8s://team/app ${image()}`, 2, atEcho],
     [() => `verify --key https://me:${SECRETS.url}@127.0.0.1:9/cosign.pub ${image()}`, 2],
+    ...[
+      `me:${SECRETS.url}@127.0.0.1:9`,
+      `:${SECRETS.url}@127.0.0.1:9`,
+      `me@127.0.0.1:9/?${SECRETS.url}`,
+    ].flatMap((at) =>
+      ['http://', 'http:', ''].map((scheme): (typeof LINES)[number] => [
+        () => `sign --rekor-url ${scheme}${at} --key ${key} ${byFile} ${image()}`,
+        2,
+      ]),
+    ),
     [() => `verify --key https://127.0.0.1:9/cosign.pub?token=${SECRETS.url} ${image()}`, 3],
   ]
 
