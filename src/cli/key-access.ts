@@ -66,7 +66,10 @@ export type OpenedSigningKey =
   | { readonly kind: 'cosign'; readonly key: Promise<SigningKey>; readonly name: string }
   | { readonly kind: 'openpgp'; readonly signer: Promise<OpenPgpSigner>; readonly name: string }
 
-export interface ReadSigningKeyOptions extends KeyServerOptions, PasswordFlags {}
+export interface ReadSigningKeyOptions extends KeyServerOptions, PasswordFlags {
+  /** Is told the kind of the key before its password is asked for; what it throws is thrown. Default: nothing. */
+  readonly check?: (kind: OpenedSigningKey['kind']) => void
+}
 
 /**
  * Opens the private key that `--key` names: a file, `env://`, `k8s://` (cosign.key) or `gitlab://` (COSIGN_PRIVATE_KEY);
@@ -85,14 +88,16 @@ export async function readSigningKey(
   const name = nameOf(ref)
   const { privateKey, password } = await readPrivateBytes(cli, parseKeyReference(ref), name, options)
   const what = `The private key ${quote(name)}`
-  if (looksLikeOpenPgp(privateKey)) {
+  const kind = looksLikeOpenPgp(privateKey) ? 'openpgp' : 'cosign'
+  options.check?.(kind)
+  if (kind === 'openpgp') {
     const open = (bytes: Uint8Array) => started(openOpenPgpSigner(privateKey, bytes, what))
     // Nobody is to be asked for the password of a key that has none.
     const unlocked = open(new Uint8Array())
     const signer = (await isLocked(unlocked)) ? open(await password()) : unlocked
-    return { kind: 'openpgp', signer, name }
+    return { kind, signer, name }
   }
-  return { kind: 'cosign', key: started(decryptPrivateKey(privateKey, await password(), what)), name }
+  return { kind, key: started(decryptPrivateKey(privateKey, await password(), what)), name }
 }
 
 async function isLocked(opening: Promise<unknown>): Promise<boolean> {

@@ -1,9 +1,10 @@
-import { CosignetError } from '../core/index.ts'
+import { CosignetError, isCosignetError } from '../core/index.ts'
 import type { SigningKey } from '../keys/index.ts'
-import type { Digest, ImageLocation } from '../oci/index.ts'
+import { type Digest, type ImageLocation, type Reference, repositoryName } from '../oci/index.ts'
 import {
   type CosignClaim,
   cosignSigner,
+  signatureTag,
   signDigest,
   signIntoStore,
   type TransparencyLog,
@@ -14,6 +15,7 @@ import { formatLocation } from './image-access.ts'
 import type { RegistryAccess } from './registry-access.ts'
 import type { SignPlan } from './sign-flags.ts'
 import { contentOf, type MadeSignature, type SignForm } from './sign-form.ts'
+import { signOnce } from './sign-once.ts'
 import { type LendStore, storeFor } from './sign-store.ts'
 import { referenceOf } from './sign-subject.ts'
 
@@ -37,8 +39,9 @@ export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptio
       claimOn(location, plan)
     },
     sign: async ({ location, digests }, signal) => {
-      const claim = { ...claimOn(location, plan), ...(log === undefined ? {} : { log }) }
-      const signer = cosignSigner(key, claim)
+      const { key: once, ...logged } = signOnce(key, log)
+      const claim = { ...claimOn(location, plan), ...logged }
+      const signer = cosignSigner(once, claim)
       const each = (sign: SignOne): Promise<readonly MadeSignature[]> =>
         parallel(digests, PARALLEL, 'Signing', signal, async (digest, either) => {
           return { form: 'cosign', digest, ...(await sign(digest, either)) }
@@ -53,7 +56,10 @@ export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptio
       if (lend !== undefined) {
         return await lend((store) =>
           each(async (digest, either) => {
-            const signed = await signDigest({ ...claim, store, digest, key, signal: either })
+            const signing = signDigest({ ...claim, store, digest, key: once, signal: either })
+            const signed = await signing.catch((error: unknown) => {
+              throw withCure(error, plan.repository ?? referenceOf(location), digest)
+            })
             const { alreadySigned, signatureDigest } = signed
             return { alreadySigned, signature: signatureDigest, ...contentOf(signed.signature) }
           }),
@@ -68,6 +74,15 @@ export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptio
       })
     },
   }
+}
+
+/** What stands at the tag of signatures and is none, nobody but its owner may take away. */
+function withCure(error: unknown, home: Reference | undefined, digest: Digest): unknown {
+  if (!isCosignetError(error, 'INVALID_SIGNATURE') || home === undefined) return error
+  return new CosignetError(error.code, error.message, {
+    cause: error,
+    hint: `If nobody needs it: cosignet image delete docker://${repositoryName(home)}:${signatureTag(digest)}`,
+  })
 }
 
 type SignOne = (digest: Digest, signal: AbortSignal) => Promise<Omit<MadeSignature, 'form' | 'digest'>>

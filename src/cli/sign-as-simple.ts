@@ -37,7 +37,7 @@ export function simpleForm(cli: Cli, { plan, access, signer, registryCa }: Simpl
       }
       const image = simpleSigner(signer, claim)
       const store = plan.upload ? await storeOf(location) : undefined
-      await store?.checkWritable(signal)
+      const place = await store?.checkWritable(signal)
       const made: MadeSignature[] = []
       // One after another: gpg may ask for a passphrase or a finger on a card.
       for (const digest of digests) {
@@ -45,7 +45,8 @@ export function simpleForm(cli: Cli, { plan, access, signer, registryCa }: Simpl
           store === undefined
             ? { alreadySigned: false, signature: await image.sign(digest, signal) }
             : await signIntoStore(store, image, digest, signal)
-        made.push({ form: 'simple', digest, alreadySigned, ...contentOf(signature) })
+        const kept = place === undefined || alreadySigned ? {} : { store: place }
+        made.push({ form: 'simple', digest, alreadySigned, ...kept, ...contentOf(signature) })
       }
       return made
     },

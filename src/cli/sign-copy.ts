@@ -5,7 +5,7 @@ import type { Cli } from './cli.ts'
 import { formatLocation } from './image-access.ts'
 import { readSigningKey } from './key-access.ts'
 import type { CopySignFlags } from './sign-copy-flags.ts'
-import { checkIdentity } from './sign-flags.ts'
+import { checkIdentity, type KeyKind } from './sign-flags.ts'
 import { openKeyring } from './sign-key.ts'
 import { VERSION } from './version.ts'
 
@@ -44,8 +44,11 @@ export async function openCopySigners(
     keys.push(signer)
   }
   if (keyFile !== undefined) {
-    const opened = await readSigningKey(cli, keyFile, { passwordFile })
-    if (opened.kind === 'openpgp') throw openPgpKey(keyFile)
+    const check = (kind: KeyKind): void => {
+      if (kind === 'openpgp') throw openPgpKey(keyFile)
+    }
+    const opened = await readSigningKey(cli, keyFile, { passwordFile, check })
+    if (opened.kind !== 'cosign') throw new CosignetError('INTERNAL', 'The kind of the key was checked.')
     signers.push(cosignSigner(opened.key, { reference: repository }))
     keys.push(opened.key)
   }

@@ -11,8 +11,10 @@ export interface MadeSignature {
   readonly alreadySigned: boolean
   /** Digest of the manifest that holds the signature; undefined where a file does, or nothing. */
   readonly signature?: Digest
-  /** What `--output-signature` and `--output-bundle` write and `--upload=false` prints; not read where it is not wanted. */
-  readonly content?: Uint8Array
+  /** Where the store is that keeps a simple signature: a repository, a URL or a folder; undefined where none took it. */
+  readonly store?: string
+  /** What `--output-signature` and `--output-bundle` write and `--upload=false` prints. */
+  readonly content: Uint8Array
   /** What was signed, where it can be had alone. */
   readonly payload?: Uint8Array
 }

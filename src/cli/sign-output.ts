@@ -38,7 +38,10 @@ export function storedOutcome(signed: readonly SignedImage[]): Outcome {
   const lines = signed.map((one) => {
     const name = nameOfManifest(one.location, one.digest)
     const kind = one.form === 'cosign' ? '' : one.form === 'bundle' ? ' (bundle)' : ' (simple)'
-    return one.alreadySigned ? `Was signed with this key already${kind}: ${name}` : `Signed${kind} ${name}`
+    const place = one.store === undefined ? '' : ` in ${one.store}`
+    return one.alreadySigned
+      ? `Was signed with this key already${kind}: ${name}`
+      : `Signed${kind} ${name}${place}`
   })
   return { exit: 0, data: asJson({ signed: signed.map(rowOf) }), text: lines.join('\n') }
 }
@@ -48,11 +51,10 @@ export function storedOutcome(signed: readonly SignedImage[]): Outcome {
  * message as it is.
  */
 export function printedOutcome(flags: SignFlags, signed: readonly SignedImage[]): Outcome {
-  const made = signed.map((one) => ({ ...one, content: one.content ?? new Uint8Array() }))
   const data = asJson({
-    signed: made.map((one) => ({ ...rowOf(one), content: encodeBase64(one.content) })),
+    signed: signed.map((one) => ({ ...rowOf(one), content: encodeBase64(one.content) })),
   })
-  const left = made.filter(
+  const left = signed.filter(
     ({ form }) => (form === 'bundle' ? flags.outputBundle : flags.outputSignature) === undefined,
   )
   const [first] = left
@@ -65,12 +67,13 @@ export function printedOutcome(flags: SignFlags, signed: readonly SignedImage[])
   return { exit: 0, data, text: lines.join('\n') }
 }
 
-function rowOf({ location, form, digest, alreadySigned, signature }: SignedImage): object {
+function rowOf({ location, form, digest, alreadySigned, signature, store }: SignedImage): object {
   return {
     reference: nameOfManifest(location, digest),
     digest,
     format: form,
     ...(signature === undefined ? {} : { signature }),
+    ...(store === undefined ? {} : { store }),
     alreadySigned,
   }
 }

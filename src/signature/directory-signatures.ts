@@ -14,7 +14,7 @@ export async function openDirectorySignatures(path: string): Promise<SignatureSt
   return {
     name: image.name,
     list: async (digest) => await image.listSignatures(digest),
-    checkWritable: async () => undefined,
+    checkWritable: async () => image.name,
     add: async (digest, signatures) => {
       await image.getManifest(digest)
       const of = digest === image.root.digest ? undefined : digest

@@ -42,8 +42,8 @@ export function openLookaside(options: LookasideOptions): SignatureStore {
       http.close()
     }
   }
-  const checkWritable = async (): Promise<void> => {
-    if (to.protocol === 'file:') return
+  const checkWritable = async (): Promise<string> => {
+    if (to.protocol === 'file:') return shown(to)
     const scheme = to.protocol.slice(0, -1)
     throw new CosignetError(
       'UNSUPPORTED',

@@ -80,7 +80,7 @@ function memoryStore(start: readonly Uint8Array[]): { store: SignatureStore; fil
   const store: SignatureStore = {
     name: 'memory',
     list: async (digest: Digest) => (digest === DIGEST ? files : []),
-    checkWritable: async () => undefined,
+    checkWritable: async () => 'a store',
     add: async (_digest, signatures) => void files.push(...signatures),
   }
   return { store, files }

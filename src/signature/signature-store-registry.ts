@@ -12,7 +12,7 @@ export function registrySignatureStore(signatures: RegistrySignatures, name: str
   return {
     name,
     list: (digest, signal) => signatures.list(digest, signal),
-    checkWritable: async () => undefined,
+    checkWritable: async () => name,
     add: async (digest, added, signal) => {
       for (const bytes of added) refuseOther(bytes, name)
       const present = [...(await signatures.list(digest, signal))]

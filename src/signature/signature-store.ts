@@ -25,7 +25,8 @@ export interface SignatureStore {
   /**
    * Finds out, before anything else is done, whether the store is one to write to; what the file system or the
    * registry then says to it is not known yet.
+   * @returns where `add` puts signatures, to show to people: a repository, a URL or a path.
    * @throws UNSUPPORTED if it is for reading; UNAVAILABLE, TIMEOUT, ABORTED
    */
-  checkWritable(signal?: AbortSignal): Promise<void>
+  checkWritable(signal?: AbortSignal): Promise<string>
 }

@@ -154,6 +154,7 @@ function store(signatures: readonly Uint8Array[], calls: string[] = []): Signatu
     },
     checkWritable: async () => {
       calls.push('checkWritable')
+      return 'store'
     },
   }
 }

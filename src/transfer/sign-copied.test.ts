@@ -100,7 +100,7 @@ describe('copyImage with signers', () => {
         if (!to.manifests.has(image)) throw new CosignetError('NOT_FOUND', 'There is no such manifest.')
         return []
       },
-      checkWritable: async () => undefined,
+      checkWritable: async () => 'a store',
       add: async (digest, blobs) => {
         expect(to.manifests.has(digest)).toBe(true)
         expect(to.tags.size).toBe(0)

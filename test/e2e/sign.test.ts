@@ -17,6 +17,7 @@ interface SignedRow {
   readonly digest: string
   readonly format: string
   readonly signature?: string
+  readonly store?: string
   readonly alreadySigned: boolean
   readonly content?: string
 }
@@ -29,6 +30,8 @@ beforeAll(async () => {
   await cosignetDoes(sandbox, ['key', 'generate'])
   const { secretKey } = await generateOpenPgpKey({ userId: 'me@example.com', password: new Uint8Array() })
   await sandbox.write('me.gpg.key', secretKey)
+  const locked = await generateOpenPgpKey({ userId: 'me@example.com', password: Buffer.from('secret') })
+  await sandbox.write('locked.gpg.key', locked.secretKey)
   await cosignetDoes(sandbox, ['image', 'push', '--platform', 'linux/amd64,linux/arm64', 'app', image])
   const raw = await cosignetDoes(sandbox, ['image', 'inspect', '--raw', `docker://${image}`])
   const index = await cosignetDoes(sandbox, ['image', 'digest', `docker://${image}`])
@@ -175,6 +178,10 @@ describe('sign', () => {
       'An OpenPGP key makes simple signatures, and none of the format both.',
     ],
     [['--key', 'cosign.key', '-a', 'b'], '"b" is not an annotation such as key=value.'],
+    [
+      ['--key', 'cosign.key', '--rekor-url', 'http://:pw@127.0.0.1:1'],
+      '"http://…@127.0.0.1:1" is not the address of a transparency log.',
+    ],
     [['--key', 'cosign.key', '--rekor-url', 'rekor'], '"rekor" is not the address of a transparency log.'],
     [
       ['--key', 'cosign.key', '--rekor-url', 'http://127.0.0.1:1'],
@@ -216,6 +223,58 @@ describe('sign', () => {
     const key = flags.includes('--key') ? [] : ['--key', 'cosign.key']
     const outcome = await cosignet(sandbox, ['sign', ...key, ...flags, place])
     expect(outcome).toMatchObject({ status, stdout: '', stderr: expect.stringMatching(stderr) })
+  })
+
+  it.each([
+    [['sign', '--format', 'simple', '--key', 'cosign.key', 'a/b:c'], 'A simple signature is made with'],
+    [['sign', '--output-bundle', 'b', '--key', 'cosign.key', 'a/b:c'], 'There is no bundle in the format'],
+    [['sign', '--format', 'both', '--key', 'locked.gpg.key', 'a/b:c'], 'An OpenPGP key makes simple'],
+    [
+      ['image', 'copy', '--sign-by-sigstore-private-key', 'locked.gpg.key', 'dir:folder', 'docker://a/b:c'],
+      'The private key "locked.gpg.key" is an OpenPGP key',
+    ],
+  ])('%j is refused before a password is asked for', async (args, message) => {
+    const outcome = await cosignet(sandbox, args, { password: null })
+    expect(outcome).toMatchObject({ status: 2, stdout: '' })
+    expect(outcome.stderr).toContain(`cosignet: ${message}`)
+  })
+
+  it('says where a simple signature is kept', async () => {
+    const gpg = ['sign', '--key', 'me.gpg.key', '--recursive=false']
+    const one = `${registry}/team/app@${digests[1]}`
+    const name = ['--identity', `${registry}/team/app:v1`]
+    const text = `Signed (simple) ${one} in ${registry}/team/app\n`
+    expect(await cosignetDoes(sandbox, [...gpg, ...name, one])).toBe(text)
+    const again = JSON.parse(await cosignetDoes(sandbox, [...gpg, ...name, one, '-o', 'json']))
+    expect(again.signed).toMatchObject([{ alreadySigned: true }])
+    const inFolder = [...gpg, '--identity', 'r.example/where:v1', 'dir:folder', '-o', 'json']
+    expect(JSON.parse(await cosignetDoes(sandbox, inFolder)).signed).toMatchObject([{ store: 'dir:folder' }])
+  })
+
+  it('says how to take away what is no signature at the tag of signatures', async () => {
+    const tag = `${digests[0]?.replace(':', '-')}.sig`
+    const target = `${registry}/team/index-at-tag`
+    await cosignetDoes(sandbox, [
+      'image',
+      'copy',
+      '-q',
+      '--all',
+      `docker://${image}`,
+      `docker://${target}:v1`,
+    ])
+    await sandbox.write('other/hello', 'other\n')
+    const two = ['--platform', 'linux/amd64,linux/arm64']
+    await cosignetDoes(sandbox, ['image', 'push', ...two, 'other', `${target}:${tag}`])
+    const outcome = await cosignet(sandbox, ['sign', '--key', 'cosign.key', `${target}:v1`])
+    expect(outcome).toMatchObject({ status: 2, stdout: '' })
+    const cure = /hint: If nobody needs it: cosignet (.*)\n/.exec(outcome.stderr)?.[1] ?? ''
+    expect(cure).toBe(`image delete docker://${target}:${tag}`)
+    await cosignetDoes(sandbox, [...cure.split(' '), '--yes'])
+    expect((await sign(`${target}:v1`)).map(({ alreadySigned }) => alreadySigned)).toEqual([
+      false,
+      false,
+      false,
+    ])
   })
 
   it('says that a password is wrong, and moves no tag', async () => {

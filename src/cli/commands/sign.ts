@@ -8,7 +8,14 @@ import { openDaemon } from '../daemon-access.ts'
 import { manyTexts, optionalText } from '../flags.ts'
 import type { PlaceAccess } from '../image-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
-import { planSigning, SIGN_ALIASES, SIGN_FLAGS, type SignFlags, type SignPlan } from '../sign-flags.ts'
+import {
+  type KeyKind,
+  planSigning,
+  SIGN_ALIASES,
+  SIGN_FLAGS,
+  type SignFlags,
+  type SignPlan,
+} from '../sign-flags.ts'
 import type { SignForm } from '../sign-form.ts'
 import { openSigningIdentity, type SigningIdentity } from '../sign-key.ts'
 import type { OpenedLog } from '../sign-log.ts'
@@ -51,13 +58,13 @@ export const command = defineCommand<Flags, string[]>({
   },
   async run(cli, flags, ...names) {
     const locations = names.map(parseImageName)
-    const identity = await openSigningIdentity(cli, flags)
-    const plan = planSigning(flags, identity.kind, cli.environment)
+    const planFor = (kind: KeyKind): SignPlan => planSigning(flags, kind, cli.environment)
+    const identity = await openSigningIdentity(cli, flags, planFor)
+    const plan = planFor(identity.kind)
     const opened = await openLogOf(cli, plan, flags)
     const signed = await withRegistries(cli, flags, async (open, openSource) => {
       const access = { open, openSource, openDaemon: () => openDaemon(cli, flags.daemonHost) }
-      const { registryCa, outputBundle } = flags
-      const context = { identity, access, log: opened?.log, registryCa, readBack: outputBundle !== undefined }
+      const context = { identity, access, log: opened?.log, registryCa: flags.registryCa }
       const forms = await openForms(cli, plan, context)
       return await signAll({ cli, identity, access, forms, locations, recursive: flags.recursive })
     }).finally(() => opened?.close())
@@ -66,6 +73,7 @@ export const command = defineCommand<Flags, string[]>({
       cli.say('Nothing is uploaded to a transparency log.')
     }
     await warnOfGuest(cli, identity)
+    sayWhatIsLocal(cli, signed)
     return plan.upload ? storedOutcome(signed) : printedOutcome(flags, signed)
   },
 })
@@ -125,15 +133,13 @@ interface FormContext {
   readonly access: PlaceAccess
   readonly log: TransparencyLog | undefined
   readonly registryCa: string | undefined
-  /** Whether a bundle is written to a file. */
-  readonly readBack: boolean
 }
 
 /** Each form is loaded when it is asked for. */
 async function openForms(
   cli: Cli,
   plan: SignPlan,
-  { identity, access, log, registryCa, readBack }: FormContext,
+  { identity, access, log, registryCa }: FormContext,
 ): Promise<readonly SignForm[]> {
   if (identity.kind === 'openpgp') {
     const { simpleForm } = await import('../sign-as-simple.ts')
@@ -147,7 +153,7 @@ async function openForms(
         return cosignForm(cli, { plan, access, key, log })
       }
       const { bundleForm } = await import('../sign-as-bundle.ts')
-      return bundleForm({ plan, access, key, log, readBack })
+      return bundleForm({ plan, access, key, log })
     }),
   )
 }
@@ -157,6 +163,16 @@ async function warnOfGuest(cli: Cli, identity: SigningIdentity): Promise<void> {
   const reason =
     identity.kind === 'cosign' ? guestOnKey(await identity.key) : guestOnSigner(await identity.signer)
   if (reason !== undefined) cli.say(`WARN No guest will verify this signature: ${reason}`)
+}
+
+/** Of a store in files, which nobody else reads until it is published. */
+function sayWhatIsLocal(cli: Cli, signed: readonly SignedImage[]): void {
+  const stores = new Set(signed.map(({ store }) => store).filter((store) => store?.startsWith('file:')))
+  for (const store of stores) {
+    cli.say(
+      `${store} is on this machine alone: publish it as the lookaside that the registries.d of others names.`,
+    )
+  }
 }
 
 /** cosign and the guest take different hashes for some keys, and what is made here is for cosign. */
