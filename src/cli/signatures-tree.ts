@@ -58,10 +58,12 @@ function kindOfTag(tag: string | undefined): string | undefined {
 
 const KINDS = { cosign: 'cosign signature', bundle: 'sigstore bundle', simple: 'OpenPGP signature' } as const
 
-function describeSignature({ kind, location, claims, madeBy, fault, foreignLayer }: SignatureFact): string {
+function describeSignature(signature: SignatureFact): string {
+  const { kind, location, apart, claims, madeBy, fault, foreignLayer } = signature
   const what = foreignLayer === true ? 'foreign layer among cosign signatures' : KINDS[kind]
   const says = claims === undefined ? '' : `  says ${visible(claims)}`
-  return `${what}  ${visible(location)}${says}${outcome(madeBy, fault)}`
+  const where = apart === undefined ? '' : `  in ${apart}`
+  return `${what}  ${visible(location)}${where}${says}${outcome(madeBy, fault)}`
 }
 
 function outcome(madeBy: SignatureFact['madeBy'], fault: string | undefined): string {

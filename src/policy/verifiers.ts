@@ -29,6 +29,11 @@ export interface Verifier {
   readonly keys: Sourced<{ readonly algorithms: readonly KeyAlgorithm[]; readonly hash: 'key' | 'sha256' }>
   /** Under `matchRepository`: whether every signature of the image must name its repository, one, or none. */
   readonly names: Sourced<'every' | 'one' | 'not-compared'>
+  /**
+   * How it is told that signatures are in another repository than the image; then it looks at none beside the image.
+   * Undefined where it always looks beside the image.
+   */
+  readonly elsewhere: Sourced<string | undefined>
   /** A layer of another kind among cosign's signatures: spoils all of them, or is passed over. */
   readonly foreignLayers: Sourced<'refuse-all' | 'pass-over'>
   /** One of cosign's signatures whose payload cannot be had: spoils all of them, or is passed over. */
@@ -56,6 +61,7 @@ const GUEST: Omit<Verifier, 'name'> = {
     source: 'sigstore-rs 0.13.0, crypto/verification_key.rs, since guest-components fdcc6cd',
   },
   names: { is: 'every', source: COSIGN_POLICY },
+  elsewhere: { is: undefined, source: `${SIGSTORE_RS}, triangulate` },
   foreignLayers: { is: 'refuse-all', source: SIGSTORE_RS },
   lostPayloads: { is: 'refuse-all', source: `${SIGSTORE_RS}, fetch_manifest_and_layers` },
 }
@@ -78,6 +84,7 @@ const COSIGN_LIBRARY: Omit<Verifier, 'name'> = {
     source: 'cosign, pkg/signature/keys.go, LoadPublicKey with SHA-256',
   },
   names: { is: 'not-compared', source: 'cosign, pkg/cosign/verify.go, SimpleClaimVerifier' },
+  elsewhere: { is: 'COSIGN_REPOSITORY', source: 'cosign, pkg/oci/remote/options.go' },
   foreignLayers: { is: 'pass-over', source: 'cosign, pkg/oci/remote/signatures.go' },
   lostPayloads: { is: 'pass-over', source: 'cosign, pkg/cosign/verify.go, verifySignatures' },
 }
@@ -118,6 +125,7 @@ export const VERIFIERS: readonly Verifier[] = [
       source: 'containers/image, signature/internal/sigstore_payload.go',
     },
     names: { is: 'one', source: 'containers/image, signature/policy_eval_sigstore.go' },
+    elsewhere: { is: undefined, source: 'containers/image, docker/docker_image_src.go' },
     foreignLayers: { is: 'pass-over', source: 'containers/image, signature/policy_eval_sigstore.go' },
     lostPayloads: {
       is: 'refuse-all',
@@ -155,6 +163,17 @@ export const VERIFIERS: readonly Verifier[] = [
         source: 'kyverno#16267',
       },
     },
+    elsewhere: {
+      is: 'repository in its rule',
+      source: 'kyverno, api/kyverno/v1/image_verification_types.go',
+    },
   },
-  { ...COSIGN_LIBRARY, name: 'policy-controller' },
+  {
+    ...COSIGN_LIBRARY,
+    name: 'policy-controller',
+    elsewhere: {
+      is: 'source in its authority',
+      source: 'policy-controller, pkg/apis/policy/v1beta1/clusterimagepolicy_types.go',
+    },
+  },
 ]

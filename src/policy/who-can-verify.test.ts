@@ -42,13 +42,14 @@ const simple = (of = ROOT): SignatureFact => ({
 
 describe('VERIFIERS', () => {
   it('has a source for every rule', () => {
-    const sources = VERIFIERS.flatMap(({ reads, ofIndex, keys, names, foreignLayers, lostPayloads }) =>
-      [...Object.values(reads), ofIndex, keys, names, foreignLayers, lostPayloads].map(
-        ({ source }) => source,
-      ),
+    const sources = VERIFIERS.flatMap(
+      ({ reads, ofIndex, keys, names, elsewhere, foreignLayers, lostPayloads }) =>
+        [...Object.values(reads), ofIndex, keys, names, elsewhere, foreignLayers, lostPayloads].map(
+          ({ source }) => source,
+        ),
     )
     expect(sources.every((source) => source.length > 0)).toBe(true)
-    expect(sources).toHaveLength(VERIFIERS.length * 8)
+    expect(sources).toHaveLength(VERIFIERS.length * 9)
   })
 })
 
@@ -209,5 +210,31 @@ describe('whoCanVerify', () => {
     expect(guest).toMatchObject({
       fix: 'Copy it to a registry and sign it there: cosignet image copy --all oci:layout:v1 docker://REPOSITORY:TAG',
     })
+  })
+
+  it('of signatures in a repository of their own asks who can be told of it', () => {
+    const signatureRepository = 'registry.example/signatures'
+    const apart: SignatureFact = { ...cosign(), apart: signatureRepository }
+    const there = { ...image([apart]), signatureRepository }
+    expect(willing(there)).toEqual(COSIGN_FAMILY)
+    const answers = whoCanVerify(there)
+    expect(answers.find(({ verifier }) => verifier === 'cosign v3')).toMatchObject({
+      needs: 'COSIGN_REPOSITORY registry.example/signatures',
+    })
+    expect(answers.find(({ verifier }) => verifier === 'CoCo guest v0.21')).toMatchObject({
+      reason: 'it looks beside the image alone, and there is no signature',
+      fix: 'cosignet sign --format cosign --key cosign.key --repository registry.example/team/app registry.example/team/app:v1',
+    })
+    // Who is told looks nowhere else.
+    const beside = { ...image([cosign()]), signatureRepository }
+    expect(willing(beside)).toEqual([...GUESTS, PODMAN])
+    expect(reasonOf('cosign v2', beside)).toBe(
+      'it looks in registry.example/signatures, and there is no signature',
+    )
+    expect(willing({ ...image([apart, cosign()]), signatureRepository })).toEqual([
+      ...GUESTS,
+      PODMAN,
+      ...COSIGN_FAMILY,
+    ])
   })
 })

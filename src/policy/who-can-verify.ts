@@ -10,6 +10,8 @@ export interface SignatureFact {
   readonly of: Digest
   /** Where it is: a manifest by tag or digest, or a signature store. */
   readonly location: string
+  /** The repository that is named for signatures, where it is in that and not beside the image. */
+  readonly apart?: string
   /** What it says of itself: the name of the image, or the key; nobody has vouched for it. */
   readonly claims?: string
   /** Whether it can be read and speaks of this manifest; a reason if not. */
@@ -42,6 +44,8 @@ export interface SignedImage {
   readonly name: string
   /** `registry.example/app`; undefined outside registries. */
   readonly repository?: string
+  /** The repository that is named for signatures, apart from the image. */
+  readonly signatureRepository?: string
   /** What the name leads to: an index or the image itself. */
   readonly root: Digest
   /** The images of an index; empty for a single image. */
@@ -91,8 +95,12 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
     image.platforms.length > 0 && verifier.ofIndex.is === 'every platform' ? image.platforms : [image.root]
   const kinds = new Set<SignatureKind>()
   for (const digest of needed) {
-    const found = image.signatures.filter((signature) => signature.of === digest)
-    const answer = answerForManifest(verifier, found)
+    const all = image.signatures.filter((signature) => signature.of === digest)
+    const found = all.filter(({ apart }) => looksApart(verifier, image) === (apart !== undefined))
+    const answer: ManifestAnswer =
+      found.length === 0 && all.length > 0
+        ? { reason: whyOutOfReach(verifier, image), cure: 'sign' }
+        : answerForManifest(verifier, found)
     if ('kind' in answer) kinds.add(answer.kind)
     else
       return {
@@ -102,8 +110,22 @@ function answerFor(verifier: Verifier, image: SignedImage): VerifierAnswer {
         fix: fixFor(verifier, image, answer.cure),
       }
   }
-  const needs = [...kinds].map((kind) => neededFor(verifier, kind)).find((one) => one !== undefined)
+  const { is: setting } = verifier.elsewhere
+  const needs = looksApart(verifier, image)
+    ? `${setting} ${image.signatureRepository}`
+    : [...kinds].map((kind) => neededFor(verifier, kind)).find((one) => one !== undefined)
   return { verifier: name, can: true, kinds: [...kinds], ...(needs === undefined ? {} : { needs }) }
+}
+
+/** Whether it looks for signatures in the repository that is named for them, and not beside the image. */
+function looksApart({ elsewhere }: Verifier, { signatureRepository }: SignedImage): boolean {
+  return elsewhere.is !== undefined && signatureRepository !== undefined
+}
+
+function whyOutOfReach(verifier: Verifier, image: SignedImage): string {
+  return looksApart(verifier, image)
+    ? `it looks in ${image.signatureRepository}, and there is no signature`
+    : 'it looks beside the image alone, and there is no signature'
 }
 
 type ManifestAnswer = { readonly kind: SignatureKind } | { readonly reason: string; readonly cure: Cure }
@@ -217,16 +239,20 @@ function describe(reason: string, digest: Digest, { root, platforms }: SignedIma
 }
 
 /** Signing anew with a P-256 key serves every verifier; what differs is the format, and what must go before. */
-function fixFor(verifier: Verifier, { name, repository }: SignedImage, cure: Cure): string {
+function fixFor(verifier: Verifier, image: SignedImage, cure: Cure): string {
+  const { name, repository, signatureRepository } = image
   // Who verifies pulls from a registry, and there a signature must name it.
   if (repository === undefined) {
     return `Copy it to a registry and sign it there: cosignet image copy --all ${name} docker://REPOSITORY:TAG`
   }
   const format = verifier.reads.bundle.is === 'hides-the-rest' ? 'bundle' : 'cosign'
-  const sign = (key: string): string => `cosignet sign --format ${format} --key ${key}.key ${name}`
+  const isApart = looksApart(verifier, image)
+  // Else sign takes the repository that is named for signatures.
+  const beside = signatureRepository === undefined || isApart ? '' : ` --repository ${repository}`
+  const sign = (key: string): string => `cosignet sign --format ${format} --key ${key}.key${beside} ${name}`
   if (cure === 'sign') return sign('cosign')
   if (cure === 'sign with another key') {
     return `cosignet key generate --output-key-prefix p256 && ${sign('p256')}`
   }
-  return `cosignet image delete docker://${repository}:${cure.replace} && ${sign('cosign')}`
+  return `cosignet image delete docker://${isApart ? signatureRepository : repository}:${cure.replace} && ${sign('cosign')}`
 }

@@ -156,6 +156,29 @@ describe('signatures', () => {
     }
   })
 
+  it('looks where COSIGN_REPOSITORY says, as sign does, and beside the image', async () => {
+    const name = await unsigned('apart')
+    const elsewhere = `${registry}/team/signatures`
+    const env = { env: { COSIGN_REPOSITORY: elsewhere } }
+    await cosignetDoes(sandbox, ['sign', '--format', 'both', '--key', 'cosign.key', name], env)
+    const args = ['signatures', '--key', 'cosign.pub', name]
+    const printed: Printed = JSON.parse(await cosignetDoes(sandbox, [...args, '-o', 'json'], env))
+    expect(printed.manifests[0]?.signatures).toMatchObject([
+      { kind: 'cosign', apart: elsewhere, madeBy: { name: 'cosign.pub' } },
+      { kind: 'bundle', apart: elsewhere, madeBy: { name: 'cosign.pub' } },
+    ])
+    expect(printed.manifests[0]?.others).toEqual([])
+    expect(answer(printed, 'cosign v3')).toMatchObject({ can: true, needs: `COSIGN_REPOSITORY ${elsewhere}` })
+    expect(await cosignetDoes(sandbox, args, env)).toContain(`.sig  in ${elsewhere}  says `)
+    expect(answer(await show(name), 'cosign v3')).toMatchObject({ can: false })
+    const guest = answer(printed, GUEST)
+    expect(guest).toMatchObject({ can: false, reason: expect.stringContaining('beside the image alone') })
+    await cosignetDoes(sandbox, (guest?.fix ?? '').split(' ').slice(1), env)
+    expect(answer(await show(name), GUEST)).toMatchObject({ can: true })
+    const wrong = await cosignet(sandbox, args, { env: { COSIGN_REPOSITORY: `${elsewhere}:v1` } })
+    expect(wrong).toMatchObject({ status: 2, stdout: '' })
+  })
+
   it('gives fixes that help when they are typed', async () => {
     const spoil = ['--identity', 'registry.example/other']
     const cases: readonly (readonly [name: string, verifier: string, flags?: readonly string[]])[] = [

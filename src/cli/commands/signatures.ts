@@ -30,8 +30,10 @@ import { oneText, repeatedText } from '../flags.ts'
 import { formatLocation } from '../image-access.ts'
 import { readPublicKeys } from '../key-access.ts'
 import { ONE_IMAGE_FLAGS, type OneImageFlags, withImageAt } from '../one-image.ts'
+import type { RegistryAccess } from '../registry-access.ts'
 import { parseImageName } from '../sign-subject.ts'
 import { openSignatureStore } from '../signature-stores.ts'
+import { signaturesRepository } from '../signatures-repository.ts'
 import { drawTree, type SignedManifest } from '../signatures-tree.ts'
 import { visible } from '../visible-text.ts'
 
@@ -45,7 +47,8 @@ export const command = defineCommand<Flags, [string]>({
     'The table says for each verifier whether it can accept the image under a policy that asks for a signature with the\n' +
     "image's own repository (matchRepository), and if not, the one reason and the command that changes it. With --key, a\n" +
     'signature counts if the key made it; without, none is checked, and the table says what each could verify if the\n' +
-    'signatures are good and it has the key. It decides nothing: ask verify or preflight for that.',
+    'signatures are good and it has the key. It decides nothing: ask verify or preflight for that. Signatures are looked\n' +
+    'for beside the image and, where COSIGN_REPOSITORY names a repository for them, as for sign, there too.',
   parameters: {
     flags: {
       key: repeatedText('Public key by which the signatures are checked; may be repeated', 'KEY'),
@@ -61,25 +64,52 @@ export const command = defineCommand<Flags, [string]>({
       const source = withSignatureTags(image.source)
       const root = await source.getManifest(image.from, cli.signal)
       const { store } = await openSignatureStore(cli, access, location, flags)
-      const repository =
-        location.transport === 'docker' ? { repository: repositoryName(location.reference) } : {}
-      const manifests = await readManifests({ cli, source, keys, store, ...repository }, root)
-      return describe({ name: nameOf(location), ...repository }, manifests, keys)
+      const named = await openNamed(cli, access, location)
+      const manifests = await readManifests({ cli, source, keys, store, ...named }, root)
+      const { repository, apart } = named
+      return describe(
+        {
+          name: nameOf(location),
+          ...(repository === undefined ? {} : { repository }),
+          ...(apart === undefined ? {} : { signatureRepository: apart.repository }),
+        },
+        manifests,
+        keys,
+      )
     })
   },
 })
+
+interface NamedRepositories {
+  /** That of the image; undefined outside registries. */
+  readonly repository?: string
+  /** Where cosign is told that signatures are, if not beside the image. */
+  readonly apart?: { readonly repository: string; readonly source: ImageSource }
+}
+
+async function openNamed(
+  cli: Cli,
+  access: Pick<RegistryAccess, 'openSource'>,
+  location: ImageLocation,
+): Promise<NamedRepositories> {
+  if (location.transport !== 'docker') return {}
+  const repository = repositoryName(location.reference)
+  const elsewhere = signaturesRepository(cli.environment)
+  if (elsewhere === undefined || repositoryName(elsewhere) === repository) return { repository }
+  const source = await access.openSource(elsewhere)
+  return { repository, apart: { repository: repositoryName(elsewhere), source } }
+}
 
 /** As users type it. */
 function nameOf(location: ImageLocation): string {
   return location.transport === 'docker' ? formatReference(location.reference) : formatLocation(location)
 }
 
-interface Reading {
+interface Reading extends NamedRepositories {
   readonly cli: Cli
   readonly source: ImageSource
   readonly keys: readonly TrustedKey[] | undefined
   readonly store: SignatureStore | undefined
-  readonly repository?: string
 }
 
 /** Requests for one manifest or another that are under way at once. */
@@ -87,24 +117,19 @@ const PARALLEL = 4
 
 /** The index or image, then the platforms of the index. */
 async function readManifests(reading: Reading, root: Manifest): Promise<readonly SignedManifest[]> {
-  const { cli, source, keys, store, repository } = reading
+  const { cli, source, apart } = reading
   const roles = rolesOf(root)
-  const attached = await findAttached(source, [...roles.keys()], cli.signal)
+  const sources = apart === undefined ? [source] : [source, apart.source]
+  const attached = (
+    await Promise.all(sources.map((one) => findAttached(one, [...roles.keys()], cli.signal)))
+  ).flat()
   return await parallel(
     [...roles],
     PARALLEL,
     `Reading ${source.name}`,
     cli.signal,
     async ([digest, role], signal) => {
-      const signatures = await readSignatureFacts({
-        source,
-        digest,
-        now: systemClock(),
-        signal,
-        ...(repository === undefined ? {} : { repository }),
-        ...(keys === undefined ? {} : { keys }),
-        ...(store === undefined ? {} : { store }),
-      })
+      const signatures = await readSignatures(reading, digest, signal)
       return {
         digest,
         signatures,
@@ -113,6 +138,25 @@ async function readManifests(reading: Reading, root: Manifest): Promise<readonly
       }
     },
   )
+}
+
+async function readSignatures(
+  { source, keys, store, repository, apart }: Reading,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<readonly SignatureFact[]> {
+  const options = {
+    digest,
+    now: systemClock(),
+    signal,
+    ...(repository === undefined ? {} : { repository }),
+    ...(keys === undefined ? {} : { keys }),
+  }
+  const [beside, elsewhere] = await Promise.all([
+    readSignatureFacts({ ...options, source, ...(store === undefined ? {} : { store }) }),
+    apart === undefined ? [] : readSignatureFacts({ ...options, source: apart.source }),
+  ])
+  return [...beside, ...elsewhere.map((fact) => ({ ...fact, apart: apart?.repository ?? '' }))]
 }
 
 /** What an image consists of; entries without a platform (attestations of BuildKit) are nothing that runs. */
@@ -133,7 +177,7 @@ function isSignature({ tag, manifest }: Attached, signatures: readonly Signature
 }
 
 function describe(
-  image: Pick<SignedImage, 'name' | 'repository'>,
+  image: Pick<SignedImage, 'name' | 'repository' | 'signatureRepository'>,
   manifests: readonly SignedManifest[],
   keys: readonly TrustedKey[] | undefined,
 ): Outcome {

@@ -1,5 +1,5 @@
 import { CosignetError, LIMITS, quote, readFileBounded } from '../../core/index.ts'
-import { type ImageLocation, parseReference, type Reference } from '../../oci/index.ts'
+import type { ImageLocation } from '../../oci/index.ts'
 import type { KeysRequirement, TrustedKey, Verdict } from '../../policy/index.ts'
 import { parseRekorKeys, type RekorKeys } from '../../signature/index.ts'
 import { asJson, type Cli, type Outcome } from '../cli.ts'
@@ -10,6 +10,7 @@ import { readPublicKeys } from '../key-access.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 import { parseAnnotations } from '../sign-flags.ts'
 import { parseImageName } from '../sign-subject.ts'
+import { signaturesRepository } from '../signatures-repository.ts'
 import { cosignExit } from '../verify-exit.ts'
 import { verifyImages } from '../verify-images.ts'
 import { formatVerified } from '../verify-text.ts'
@@ -99,7 +100,7 @@ export const command = defineCommand<Flags, string[]>({
 
 async function verify(cli: Cli, flags: Flags, names: readonly string[]): Promise<Outcome> {
   const locations = names.map(parseImageToVerify)
-  const signatureRepository = repositoryFor(cli.environment)
+  const signatureRepository = signaturesRepository(cli.environment)
   // The keys are read while the configuration of the registries is.
   const reading = readRequirement(cli, flags)
   reading.catch(() => undefined)
@@ -162,10 +163,4 @@ async function readLogKeys(cli: Cli, { rekorPublicKey }: Flags): Promise<RekorKe
   if (path === '') return undefined
   const bytes = await readFileBounded(path, LIMITS.keyBytes, 'public key')
   return parseRekorKeys(bytes, `The key of the log ${quote(path)}`)
-}
-
-/** Where cosign keeps the signatures of all images. @throws INVALID_REFERENCE */
-function repositoryFor(environment: Cli['environment']): Reference | undefined {
-  const name = environment['COSIGN_REPOSITORY'] ?? ''
-  return name === '' ? undefined : parseReference(name)
 }
