@@ -149,6 +149,25 @@ describe('evaluateKeys', () => {
     expect(store.calls).toEqual([])
   })
 
+  it('names a store as it is called once it has been read', async () => {
+    await newImage()
+    let name = REPOSITORY
+    const { store: files } = storeOf([await messageOf(first.signer, digest)])
+    const found = {
+      ...files,
+      get name() {
+        return name
+      },
+      list: async () => {
+        name = 'file:///sigstore'
+        return await files.list(digest)
+      },
+    }
+    const openSignatures = async () => ({ store: found })
+    const verdict = await judgeByKeys({ source: store, digest, keys: [openPgp(first)], openSignatures })
+    expect(verdict.signatures?.[0]?.location).toBe('file:///sigstore (signature 1)')
+  })
+
   it('counts a good signature wherever it is found', async () => {
     await newImage()
     const { payload, signature = '' } = signed(A, digest)

@@ -7,7 +7,12 @@ import { type SeenSignature, type Sighting, sighting, unreadable } from './seen-
 import type { TraceStep } from './trace.ts'
 
 /** What is wrong with a signature image whoever reads it; everything else leaves the decision open. */
-const UNREADABLE = ['INVALID_SIGNATURE', 'INVALID_MANIFEST', 'INVALID_JSON', 'DIGEST_MISMATCH'] as const
+export const UNREADABLE = [
+  'INVALID_SIGNATURE',
+  'INVALID_MANIFEST',
+  'INVALID_JSON',
+  'DIGEST_MISMATCH',
+] as const
 
 /**
  * Finds and judges the signatures that cosign attached to an image (tag `sha256-….sig`), each for itself. A signature

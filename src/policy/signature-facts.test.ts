@@ -12,7 +12,7 @@ import { MemoryImageStore, type MemoryStoreFaults } from '../../test/fixtures/me
 import { bundleOf, makeOpenPgpKey, messageOf, refer, storeOf } from '../../test/fixtures/signature-kinds.ts'
 import { CosignetError, encodeUtf8, LIMITS } from '../core/index.ts'
 import type { SigningKey } from '../keys/index.ts'
-import { type Digest, digestOf } from '../oci/index.ts'
+import { type Digest, digestOf, MEDIA_TYPES } from '../oci/index.ts'
 import { encodePayload, encodeSignatureBlob, signatureTag } from '../signature/index.ts'
 import type { SignatureFact, TrustedKey } from './index.ts'
 import { type ReadFactsOptions, readSignatureFacts } from './signature-facts.ts'
@@ -202,6 +202,15 @@ describe('a fault of one signature', () => {
     expect(fact).toMatchObject({ kind: 'cosign', fault })
     expect(fact).not.toHaveProperty('madeBy')
     expect(fact).not.toHaveProperty('lost')
+  })
+
+  it('is what is no JSON at the tag of the signatures', async () => {
+    await newImage()
+    store.manifests.set(OTHER, { bytes: encodeUtf8('x'), digest: OTHER, mediaType: MEDIA_TYPES.ociManifest })
+    store.tags.set(signatureTag(digest), OTHER)
+    expect(await facts()).toMatchObject([
+      { kind: 'cosign', location: signatureTag(digest), fault: expect.any(String), lost: true },
+    ])
   })
 
   it('is an index at the tag of the signatures', async () => {

@@ -20,6 +20,7 @@ import {
   verifyOpenPgpMessage,
 } from '../signature/index.ts'
 import type { TrustedKey } from './keys-requirement.ts'
+import { UNREADABLE } from './see-cosign.ts'
 import type { Hash, SignatureFact } from './who-can-verify.ts'
 
 export interface ReadFactsOptions {
@@ -56,7 +57,7 @@ async function cosignFacts(options: ReadFactsOptions): Promise<readonly Signatur
     const found = manifest === undefined ? [] : await readEachAttachment(source, manifest, signal)
     return found.map((one) => ({ ...base, ...attachmentFact(options, one) }))
   } catch (error) {
-    if (!isCosignetError(error, 'INVALID_SIGNATURE', 'INVALID_MANIFEST', 'DIGEST_MISMATCH')) throw error
+    if (!isCosignetError(error, ...UNREADABLE)) throw error
     return [{ ...base, fault: reasonOf(error), lost: true }]
   }
 }

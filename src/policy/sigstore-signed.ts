@@ -16,6 +16,7 @@ import { identityMismatch } from './identity.ts'
 import type { Requirement, SignedIdentity } from './policy.ts'
 import { loadPolicyKey } from './policy-key.ts'
 import { PROFILES } from './profiles.ts'
+import { UNREADABLE } from './see-cosign.ts'
 import type { Denial, DenialCause } from './verdict.ts'
 
 type SigstoreSigned = Extract<Requirement, { type: 'sigstoreSigned' }>
@@ -86,15 +87,6 @@ async function findCause(
   return mismatch === undefined ? undefined : wrongIdentity(identity, mismatch)
 }
 
-/** What is wrong with a signature image that no verifier could read; everything else leaves the decision open. */
-const UNREADABLE = [
-  'INVALID_SIGNATURE',
-  'INVALID_MANIFEST',
-  'INVALID_JSON',
-  'DIGEST_MISMATCH',
-  'NOT_FOUND',
-] as const
-
 async function readSignatures(
   context: RequirementContext,
   target: Digest,
@@ -112,7 +104,7 @@ async function readSignatures(
     }
     return found
   } catch (error) {
-    if (!isCosignetError(error, ...UNREADABLE)) throw error
+    if (!isCosignetError(error, ...UNREADABLE, 'NOT_FOUND')) throw error
     context.trace.push({
       step: 'signatures',
       outcome: 'failed',

@@ -189,6 +189,14 @@ const CASES: readonly (readonly [
   ['an index in place of signatures', withTag(200, manifest({ mediaType: INDEX, manifests: [] })), 1],
   ['no JSON in place of signatures', withTag(200, 'hello'), 1],
   // Who cannot look does not know.
+  ...['hello', '[]', '{"schemaVersion":2,"manifests":[{"digest":"x"}]}'].map(
+    (body) =>
+      [
+        `${body} in place of a list of referrers`,
+        { ...bundled(statement([subjectOf(EVIL)])), [`referrers/${EVIL}`]: { type: INDEX, body } },
+        3,
+      ] as const,
+  ),
   ...[401, 403, 500].map((status) => [`${status} in place of signatures`, withTag(status), 3] as const),
 ]
 
