@@ -1,4 +1,5 @@
 import { CosignetError, LIMITS, quote, readFileBounded } from '../core/index.ts'
+import { shownUrl } from '../net/index.ts'
 import {
   openRekor,
   parseRekorKeys,
@@ -55,18 +56,9 @@ function parseUrl(text: string): URL {
   const web = url?.protocol === 'https:' || url?.protocol === 'http:'
   const plain = url !== undefined && `${url.username}${url.password}${url.search}${url.hash}` === ''
   if (web && plain) return url
-  throw new CosignetError(
-    'USAGE',
-    `${quote(withoutSecret(text))} is not the address of a transparency log.`,
-    {
-      hint: `Give one such as https://${PUBLIC_LOG}, without a user and without a query.`,
-    },
-  )
-}
-
-/** A user and password, which stand before the last `@`, and a query may be secret; nothing of either is shown. */
-function withoutSecret(text: string): string {
-  return text.replace(/^([a-z]*:\/*)?.*@/is, '$1…@').replace(/[?#].*$/s, '…')
+  throw new CosignetError('USAGE', `${quote(shownUrl(text))} is not the address of a transparency log.`, {
+    hint: `Give one such as https://${PUBLIC_LOG}, without a user and without a query.`,
+  })
 }
 
 async function readRekorKeys(cli: Cli, { rekorPublicKey }: LogFlags, url: URL): Promise<RekorKeys> {

@@ -60,7 +60,7 @@ describe('parseKeyReference', () => {
       'USAGE',
       '"github://o/r/x" does not name an owner or a repository as github://OWNER/REPOSITORY.',
     ],
-    ['ftp://u:CANARY@h/k?CANARY', 'USAGE', '"ftp://h/k" does not say where a key is.'],
+    ['ftp://u:CANARY@h/k?CANARY', 'USAGE', '"ftp://…@h/k" does not say where a key is.'],
     [
       'awskms:///alias/a',
       'UNSUPPORTED',

@@ -1,4 +1,5 @@
 import { CosignetError, quote } from '../core/index.ts'
+import { shownUrl } from '../net/index.ts'
 
 /** Where a key is, or a key pair is to be put. */
 export type KeyReference =
@@ -44,7 +45,7 @@ export function parseKeyReference(text: string): KeyReference {
   const parse = SCHEMES[scheme]
   if (parse !== undefined) return parse(rest, text)
   if (Object.hasOwn(KMS, scheme)) throw unsupported(text, KMS[scheme] ?? scheme)
-  throw new CosignetError('USAGE', `${quote(withoutSecret(text))} does not say where a key is.`, {
+  throw new CosignetError('USAGE', `${quote(shownUrl(text))} does not say where a key is.`, {
     hint: FORMS,
   })
 }
@@ -72,7 +73,7 @@ const KMS: Readonly<Record<string, string>> = {
 function unsupported(text: string, place: string): CosignetError {
   return new CosignetError(
     'UNSUPPORTED',
-    `The key ${quote(withoutSecret(text))} is in ${place}, which is not supported.`,
+    `The key ${quote(shownUrl(text))} is in ${place}, which is not supported.`,
     {
       hint: "Verify with its public key in a file, which 'cosign public-key' writes; sign with cosign itself.",
     },
@@ -86,14 +87,9 @@ function parseEnvironment(variable: string): KeyReference {
 
 function parseUrl(_rest: string, text: string): KeyReference {
   const url = URL.parse(text)
-  if (url === null) throw new CosignetError('USAGE', `${quote(withoutSecret(text))} is not a URL.`)
+  if (url === null) throw new CosignetError('USAGE', `${quote(shownUrl(text))} is not a URL.`)
   if (url.username === '' && url.password === '') return { kind: 'url', url }
   throw new CosignetError('USAGE', `The URL of a key at ${quote(url.host)} must not hold a user or password.`)
-}
-
-/** What stands before the query, and after a user and password: the rest may be a token. */
-function withoutSecret(text: string): string {
-  return text.replace(/[?#].*$/s, '').replace(/:\/\/[^/]*@/, '://')
 }
 
 /** A label, and a name of several (RFC 1123), as Kubernetes checks namespaces and Secrets. */

@@ -10,3 +10,4 @@ export { isBrokenConnectionError, isPlainHttpError, isUnknownAuthorityError } fr
 export type { HttpRequest, HttpResponse } from './http-message.ts'
 export { isLoopbackHost } from './loopback.ts'
 export { type RunningServer, type ServeOptions, type ServerApp, serve } from './server/serve.ts'
+export { shownUrl } from './shown-url.ts'

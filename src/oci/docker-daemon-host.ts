@@ -1,5 +1,5 @@
 import { CosignetError, LIMITS, quote } from '../core/index.ts'
-import type { HttpClientOptions } from '../net/index.ts'
+import { type HttpClientOptions, shownUrl } from '../net/index.ts'
 
 /** Where a Docker daemon, or podman's service in its place, answers. */
 export interface DaemonHost {
@@ -67,11 +67,9 @@ function parseUrl(scheme: keyof typeof PORTS, rest: string, text: string): URL {
 }
 
 function invalid(text: string, reason: string): CosignetError {
-  // A password in it must not be shown.
-  const shown = text.replace(/\/\/[^/]*@/, '//…@')
   return new CosignetError(
     'INVALID_CONFIG',
-    `${quote(shown)} is not the place of a Docker daemon: ${reason}.`,
+    `${quote(shownUrl(text))} is not the place of a Docker daemon: ${reason}.`,
     {
       hint: `The usual one is ${DEFAULT_DAEMON_HOST}.`,
     },

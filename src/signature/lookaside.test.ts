@@ -235,6 +235,7 @@ describe('openLookaside', () => {
     expect(() => open('https://me:secret@ho st/s')).toThrow(
       '"https://…@ho st/s" is not the URL of a signature store.',
     )
+    expect(() => open('https://me:sec/ret@host/s')).toThrow('"https://…@host/s" is not the URL')
     expect(() => open('ftp://me:secret@host/s')).toThrow(
       'The signature store "ftp://host/s" has a scheme other than file:, http: and https:.',
     )

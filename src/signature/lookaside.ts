@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { CosignetError, errnoOf, fileError, LIMITS, quote, readFileBounded } from '../core/index.ts'
-import type { HttpClient } from '../net/index.ts'
+import { type HttpClient, shownUrl } from '../net/index.ts'
 import { type Digest, digestParts } from '../oci/index.ts'
 import type { SignatureStore } from './signature-store.ts'
 import { appendFiles } from './signature-store-files.ts'
@@ -77,7 +77,7 @@ function parseBase(text: string): URL {
   if (url === null || !isLocal) {
     throw new CosignetError(
       'INVALID_CONFIG',
-      `${quote(text.replace(/\/\/[^/]*@/, '//…@'))} is not the URL of a signature store.`,
+      `${quote(shownUrl(text))} is not the URL of a signature store.`,
       {
         hint: 'A folder of this machine is written file:///FOLDER.',
       },
