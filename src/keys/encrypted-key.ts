@@ -15,12 +15,14 @@ import { type SigningKey, signingKeyOf } from './signing-key.ts'
 
 /** What cosign writes since 2.0.1. */
 const LABEL = 'ENCRYPTED SIGSTORE PRIVATE KEY'
-const LABEL_BEFORE = 'ENCRYPTED COSIGN PRIVATE KEY'
+
+/** PEM labels of the private keys of cosign: of today, and what it wrote before. */
+export const COSIGN_LABELS: readonly string[] = [LABEL, 'ENCRYPTED COSIGN PRIVATE KEY']
 
 const IMPORT = 'Encrypt it first with: cosignet key import <file>.'
 
 const EXPECTED: ExpectedBlock = {
-  labels: [LABEL, LABEL_BEFORE],
+  labels: COSIGN_LABELS,
   kind: 'an encrypted private key of cosign',
   hints: {
     'PUBLIC KEY': 'Give the .key file that was made together with it.',

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { isCosignetError, quote } from '../core/index.ts'
-import { decryptPrivateKey } from './encrypted-key.ts'
+import { COSIGN_LABELS, decryptPrivateKey } from './encrypted-key.ts'
 import { decryptPkcs8, readEncryptedPkcs8, wrongPassword } from './encrypted-pkcs8.ts'
 import { type ExpectedBlock, invalidKey, type PemBlock, parsePem } from './pem.ts'
 import { kindOf, publicKeyOf } from './public-key.ts'
@@ -14,10 +14,9 @@ const PLAIN: Readonly<Record<string, 'pkcs1' | 'sec1' | 'pkcs8'>> = {
   'PRIVATE KEY': 'pkcs8',
 }
 const ENCRYPTED_PKCS8 = 'ENCRYPTED PRIVATE KEY'
-const OF_COSIGN = ['ENCRYPTED SIGSTORE PRIVATE KEY', 'ENCRYPTED COSIGN PRIVATE KEY']
 
 const EXPECTED: ExpectedBlock = {
-  labels: [...Object.keys(PLAIN), ENCRYPTED_PKCS8, ...OF_COSIGN],
+  labels: [...Object.keys(PLAIN), ENCRYPTED_PKCS8, ...COSIGN_LABELS],
   kind: 'a private key',
   hints: {
     'PUBLIC KEY': 'Give the file of the private key that belongs to it.',
@@ -47,7 +46,7 @@ export async function importPrivateKey(
   what = 'The private key',
 ): Promise<SigningKey> {
   const block = parsePem(bytes, what, EXPECTED)
-  if (OF_COSIGN.includes(block.label)) return await decryptPrivateKey(bytes, await askPassword(), what)
+  if (COSIGN_LABELS.includes(block.label)) return await decryptPrivateKey(bytes, await askPassword(), what)
   if (block.label === ENCRYPTED_PKCS8) return await importEncrypted(block.bytes, askPassword, what)
   try {
     return checkedKey(readPlain(block, what), what)

@@ -2,13 +2,7 @@ import { CosignetError, decodeUtf8, reasonOf } from '../core/index.ts'
 import { type ArmorLabel, encodeArmor } from './openpgp-armor.ts'
 import type { GeneratedOpenPgpKey } from './openpgp-generate.ts'
 import { readKeyPackets } from './openpgp-key.ts'
-import {
-  encodeLength,
-  encodePacket,
-  type OpenPgpPacket,
-  PACKET_TAGS,
-  readPackets,
-} from './openpgp-packets.ts'
+import { encodePacket, type OpenPgpPacket, PACKET_TAGS, readPackets } from './openpgp-packets.ts'
 import { openOpenPgpSigner } from './openpgp-signer.ts'
 import { invalidKey } from './pem.ts'
 
@@ -78,15 +72,8 @@ function armor(label: ArmorLabel, bytes: Uint8Array, what: string): string {
   return encodeArmor(label, encodePackets(readPackets(bytes, what)))
 }
 
-/** Old headers have no room for the higher types, as that of a photo. */
 function encodePackets(packets: readonly OpenPgpPacket[]): Buffer {
-  return Buffer.concat(
-    packets.map(({ tag, body }) =>
-      tag < 16
-        ? encodePacket(tag, body)
-        : Buffer.concat([Uint8Array.of(0xc0 | tag), encodeLength(body.byteLength), body]),
-    ),
-  )
+  return Buffer.concat(packets.map(({ tag, body }) => encodePacket(tag, body)))
 }
 
 /** OpenPGP passwords are text. */

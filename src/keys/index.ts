@@ -1,7 +1,7 @@
 /**
- * Keys that sign images: public keys as PEM, private keys as the encrypted files of cosign, and the signatures that
- * they make and verify. A private key is in memory as a `SigningKey` and nowhere else; what a file is instead of a key
- * is said in the refusal.
+ * Keys that sign images, of cosign and of OpenPGP: their files, the signatures that they make and verify, and the stores
+ * at GitHub and GitLab that keep them. A private key is in memory as a `SigningKey` or `OpenPgpSigner` and nowhere else;
+ * what a file is instead of a key is said in the refusal.
  */
 export { KEY_ALGORITHMS, type KeyAlgorithm, type SignatureHash } from './algorithms.ts'
 export { decryptPrivateKey, encryptPrivateKey } from './encrypted-key.ts'

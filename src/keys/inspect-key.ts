@@ -1,4 +1,4 @@
-import { readKeyEnvelope } from './encrypted-key.ts'
+import { COSIGN_LABELS, readKeyEnvelope } from './encrypted-key.ts'
 import { type KeyDerivation, readEncryptedPkcs8 } from './encrypted-pkcs8.ts'
 import { importPrivateKey } from './import-key.ts'
 import { keysIn, type OpenPgpKey, readKeyPackets } from './openpgp-key.ts'
@@ -33,7 +33,6 @@ export type KeyFacts = {
     }
 )
 
-const COSIGN_LABELS = ['ENCRYPTED SIGSTORE PRIVATE KEY', 'ENCRYPTED COSIGN PRIVATE KEY']
 const PUBLIC_LABELS = ['PUBLIC KEY', 'RSA PUBLIC KEY']
 
 const EXPECTED: ExpectedBlock = {

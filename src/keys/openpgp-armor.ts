@@ -1,4 +1,5 @@
-import { CosignetError, decodeUtf8, encodeBase64 } from '../core/index.ts'
+import { decodeUtf8, encodeBase64 } from '../core/index.ts'
+import { invalidKey } from './pem.ts'
 
 /** What an armored block holds, as its first line calls it. */
 export type ArmorLabel = 'PGP PUBLIC KEY BLOCK' | 'PGP PRIVATE KEY BLOCK'
@@ -71,5 +72,5 @@ function checksumOf(bytes: Uint8Array): string {
 }
 
 function fail(what: string, reason: string): never {
-  throw new CosignetError('INVALID_KEY', `${what} is not valid: ${reason}.`)
+  throw invalidKey(what, reason)
 }

@@ -10,6 +10,7 @@ import {
   subkeyOf,
   userIdsOf,
 } from './openpgp-self-signatures.ts'
+import { invalidKey } from './pem.ts'
 
 /** An OpenPGP key (certificate) of version 4, as its holder has signed it; what others certify is not looked at. */
 export interface OpenPgpKey {
@@ -42,7 +43,7 @@ export interface OpenPgpKey {
 export function parseOpenPgpKeys(bytes: Uint8Array, what: string): readonly OpenPgpKey[] {
   const packets = readKeyPackets(bytes, what)
   if (packets.some(({ tag }) => tag === PACKET_TAGS.secretKey)) {
-    throw new CosignetError('INVALID_KEY', `${what} is not valid: it is an OpenPGP private key.`, {
+    throw invalidKey(what, 'it is an OpenPGP private key', {
       hint: 'Keep it secret; take the public key with: gpg --export --armor <fingerprint>.',
     })
   }
@@ -64,7 +65,7 @@ export function readKeyPackets(bytes: Uint8Array, what: string): readonly OpenPg
 export function keysIn(packets: readonly OpenPgpPacket[], what: string): readonly OpenPgpKey[] {
   const blocks = asKeyError(() => readKeyBlocks(packets, what))
   if (blocks.length === 0) {
-    throw new CosignetError('INVALID_KEY', `${what} is not valid: it holds no OpenPGP key of version 4.`)
+    throw invalidKey(what, 'it holds no OpenPGP key of version 4')
   }
   return blocks.map((block) => {
     const userIds = userIdsOf(block)

@@ -46,10 +46,10 @@ export function readPackets(bytes: Uint8Array, what: string): readonly OpenPgpPa
   return packets
 }
 
-/** Writes a packet with the header that gpg gives it: an old one, and a new one for literal data. */
+/** Writes a packet with the header that gpg gives it: an old one, and a new one for literal data and types above 15. */
 export function encodePacket(tag: number, body: Uint8Array): Uint8Array {
   const { byteLength } = body
-  if (tag === PACKET_TAGS.literal) {
+  if (tag === PACKET_TAGS.literal || tag > OLD_TAG_MAX) {
     return Buffer.concat([Uint8Array.of(0xc0 | tag), encodeLength(byteLength), body])
   }
   const header = 0x80 | (tag << 2)
@@ -59,6 +59,9 @@ export function encodePacket(tag: number, body: Uint8Array): Uint8Array {
   const short = Uint8Array.of(header | 1, byteLength >> 8, byteLength & 0xff)
   return Buffer.concat([byteLength < 0x10000 ? short : long, body])
 }
+
+/** Old headers have no room for the higher types, as that of a photo. */
+const OLD_TAG_MAX = 15
 
 /** Writes a length as new headers and subpackets carry it (RFC 9580, section 4.2.1), in as few bytes as it needs. */
 export function encodeLength(length: number): Uint8Array {
@@ -150,7 +153,8 @@ function readNewBody(reader: ByteReader, tag: number): Uint8Array {
   }
 }
 
-function readLength(reader: ByteReader, first: number): number {
+/** The rest of a length whose first byte says that it is none of a part (RFC 9580, section 4.2.1). */
+export function readLength(reader: ByteReader, first: number): number {
   if (first < 192) return first
   return first === 255 ? reader.uint(4) : ((first - 192) << 8) + reader.uint(1) + 192
 }

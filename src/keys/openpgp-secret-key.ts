@@ -2,6 +2,7 @@ import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { CosignetError, encodeBase64Url, reasonOf } from '../core/index.ts'
 import { type OpenPgpPacket, PACKET_TAGS } from './openpgp-packets.ts'
 import type { OpenPgpKeyMaterial } from './openpgp-public-key.ts'
+import { invalidKey } from './pem.ts'
 
 /**
  * Opens the packet of a secret key or subkey with OpenPGP.js, which is loaded here and no earlier.
@@ -21,7 +22,7 @@ export async function openSecretPacket(
   try {
     await secret.read(packet.body)
   } catch (error) {
-    throw invalid(what, `its secret part cannot be read (${reasonOf(error)})`, error)
+    throw invalidKey(what, `its secret part cannot be read (${reasonOf(error)})`, { cause: error })
   }
   if (secret.isDummy()) return undefined
   if (!secret.isDecrypted()) await decrypt(secret, password, what)
@@ -29,7 +30,7 @@ export async function openSecretPacket(
     const jwk = toJwk(part, (secret.privateParams ?? {}) as PrivateNumbers)
     return createPrivateKey({ key: jwk, format: 'jwk' })
   } catch (error) {
-    throw invalid(what, 'its secret part is not that of the key', error)
+    throw invalidKey(what, 'its secret part is not that of the key', { cause: error })
   }
 }
 
@@ -44,7 +45,7 @@ async function decrypt(
     const reason = reasonOf(error)
     // The words of OpenPGP.js for a checksum that does not fit; it has no codes.
     if (!/incorrect key passphrase/i.test(reason))
-      throw invalid(what, `it cannot be opened (${reason})`, error)
+      throw invalidKey(what, `it cannot be opened (${reason})`, { cause: error })
     throw new CosignetError('INVALID_PASSWORD', `${what} cannot be opened: the password is wrong.`, {
       cause: error,
     })
@@ -86,8 +87,4 @@ function toBigInt(bytes: Uint8Array): bigint {
 
 function leftPadded(bytes: Uint8Array, size: number): Uint8Array {
   return Buffer.concat([Buffer.alloc(Math.max(0, size - bytes.byteLength)), bytes])
-}
-
-function invalid(what: string, reason: string, cause: unknown): CosignetError {
-  return new CosignetError('INVALID_KEY', `${what} is not valid: ${reason}.`, { cause })
 }

@@ -1,6 +1,6 @@
 import { isCosignetError } from '../core/index.ts'
 import { HASH_ALGORITHMS, type OpenPgpHash, SIGNATURE_NUMBERS } from './openpgp-algorithms.ts'
-import { ByteReader } from './openpgp-packets.ts'
+import { ByteReader, readLength } from './openpgp-packets.ts'
 
 /** One subpacket of a signature (RFC 9580, section 5.2.3.7). */
 export interface Subpacket {
@@ -183,7 +183,8 @@ function readSubpackets(area: Uint8Array, what: string): readonly Subpacket[] {
   const reader = new ByteReader(area, what)
   const subpackets: Subpacket[] = []
   while (reader.left > 0) {
-    const size = readSize(reader)
+    // Subpackets know no parts: 224 to 254 begin a length of two bytes as 192 does.
+    const size = readLength(reader, reader.uint(1))
     // gpg steps over an empty one, unless the next byte looks like the type of something critical.
     if (size === 0) {
       const isLast = reader.left === 0
@@ -202,10 +203,3 @@ function readSubpackets(area: Uint8Array, what: string): readonly Subpacket[] {
 }
 
 const CRITICAL = 0x80
-
-/** Subpackets know no parts: 224 to 254 begin a length of two bytes as 192 does. */
-function readSize(reader: ByteReader): number {
-  const first = reader.uint(1)
-  if (first < 192) return first
-  return first === 255 ? reader.uint(4) : ((first - 192) << 8) + reader.uint(1) + 192
-}

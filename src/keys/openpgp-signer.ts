@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { type Clock, CosignetError, systemClock } from '../core/index.ts'
+import { type Clock, systemClock } from '../core/index.ts'
 import { checkSignedMessage } from './openpgp-check.ts'
 import { keysIn, type OpenPgpKey, readKeyPackets } from './openpgp-key.ts'
 import { type OpenPgpPacket, PACKET_TAGS } from './openpgp-packets.ts'
@@ -7,6 +7,7 @@ import { parseKeyMaterial } from './openpgp-public-key.ts'
 import { openSecretPacket } from './openpgp-secret-key.ts'
 import type { OpenPgpKeyPart } from './openpgp-self-signatures.ts'
 import { encodeSignedMessage } from './openpgp-write.ts'
+import { invalidKey } from './pem.ts'
 
 /** An OpenPGP key that is ready to sign, in memory or by gpg. */
 export interface OpenPgpSigner {
@@ -40,15 +41,15 @@ export async function openOpenPgpSigner(
 ): Promise<OpenPgpSigner> {
   const packets = readKeyPackets(bytes, what)
   const [key, another] = keysIn(packets, what)
-  if (key === undefined || another !== undefined) throw invalid(what, 'it holds more than one OpenPGP key')
+  if (key === undefined || another !== undefined) throw invalidKey(what, 'it holds more than one OpenPGP key')
   const parts = signingParts(key, clock())
-  if (parts.length === 0) throw invalid(what, reasonAgainst(key))
+  if (parts.length === 0) throw invalidKey(what, reasonAgainst(key))
   for (const part of parts) {
     const packet = secretPacketOf(packets, part, what)
     const privateKey = packet && (await openSecretPacket(packet, part, password, what))
     if (privateKey !== undefined) return signerOf(key, part, privateKey, clock)
   }
-  throw invalid(what, 'it is a public key, or its secret part is kept elsewhere', {
+  throw invalidKey(what, 'it is a public key, or its secret part is kept elsewhere', {
     hint: `Export the private key: gpg --export-secret-keys --armor ${key.fingerprint}.`,
   })
 }
@@ -93,8 +94,4 @@ function secretPacketOf(
     ({ tag, body }) =>
       tags.includes(tag) && body[0] === 4 && parseKeyMaterial(body, what).fingerprint === fingerprint,
   )
-}
-
-function invalid(what: string, reason: string, options: { readonly hint?: string } = {}): CosignetError {
-  return new CosignetError('INVALID_KEY', `${what} is not valid: ${reason}.`, options)
 }

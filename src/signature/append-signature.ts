@@ -116,12 +116,13 @@ async function writeOver(
   return true
 }
 
-/** Milliseconds: longer each time, and never the same for two writers. */
-function randomDelay(round: number): number {
+/** Milliseconds to wait for other writers: longer each time, and never the same for two of them. */
+export function randomDelay(round: number): number {
   return randomInt(20, 60 + 10 * round)
 }
 
-async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** Waits by a timer. @throws ABORTED */
+export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
   try {
     await setTimeout(milliseconds, undefined, { signal })
   } catch (error) {

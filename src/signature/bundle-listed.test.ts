@@ -3,7 +3,8 @@ import { BUNDLED_DIGEST, SIGNED_BUNDLE_MANIFEST } from '../../test/fixtures/cosi
 import { MemoryImageStore } from '../../test/fixtures/memory-image-store.ts'
 import { encodeUtf8 } from '../core/index.ts'
 import { type Descriptor, digestOf, MEDIA_TYPES, parseManifest } from '../oci/index.ts'
-import { keepListed, wait } from './bundle-listed.ts'
+import { wait } from './append-signature.ts'
+import { keepListed } from './bundle-listed.ts'
 
 const OURS = parseManifest(encodeUtf8(SIGNED_BUNDLE_MANIFEST), undefined, 'The manifest')
 

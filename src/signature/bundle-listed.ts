@@ -1,8 +1,6 @@
-import { randomInt } from 'node:crypto'
-import { setTimeout } from 'node:timers/promises'
 import { CosignetError } from '../core/index.ts'
 import type { Descriptor, Digest, ImageDestination, ImageSource, Manifest } from '../oci/index.ts'
-import type { Pause } from './append-signature.ts'
+import { type Pause, randomDelay } from './append-signature.ts'
 
 export interface ListedJob {
   readonly store: ImageSource & ImageDestination
@@ -37,20 +35,11 @@ export async function keepListed(job: ListedJob, before: readonly Descriptor[]):
     if (others.length === 0 && (isListed || round === 0)) return
     for (const other of others) known.add(other.digest)
     if (!isListed) await store.putManifest(manifest, { signal })
-    await pause(took + randomInt(20, 60 + 10 * round), signal)
+    await pause(took + randomDelay(round), signal)
   }
   throw new CosignetError(
     'CONFLICT',
     `The bundle ${manifest.digest} does not stay on the list of referrers in ${store.name}: others keep writing there.`,
     { hint: 'Try again when they have finished.' },
   )
-}
-
-/** Waits by a timer. @throws ABORTED */
-export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
-  try {
-    await setTimeout(milliseconds, undefined, { signal })
-  } catch (error) {
-    throw new CosignetError('ABORTED', 'The signature was not added: the work was stopped.', { cause: error })
-  }
 }

@@ -1,9 +1,6 @@
 import { encodeBase64, type JsonValue } from '../core/index.ts'
 import { bytesOf, fieldsOf, integerOf, invalidBundle, listOf, stringOf } from './bundle-fields.ts'
-import { parseRekorBody, type RekorEntry, type RekorProof } from './rekor-entry.ts'
-
-/** Nodes in the proof of one entry: a tree of 2^64 leaves has no longer one. */
-const PROOF_HASHES_MAX = 64
+import { PROOF_HASHES_MAX, parseRekorBody, type RekorEntry, type RekorProof } from './rekor-entry.ts'
 
 const ENTRY_MEMBERS = [
   'log_index',

@@ -58,7 +58,6 @@ export type { LogFailure, LogFailureName, VerifiedLogEntry } from './rekor-verif
 export { type SignBundleOptions, type SignedBundle, signBundle } from './sign-bundle.ts'
 export { type SignDigestOptions, type SignedDigest, signDigest } from './sign-digest.ts'
 export {
-  addToSignatureImage,
   findOwn,
   type ImageSigner,
   type StoredSignature,
@@ -67,7 +66,12 @@ export {
 export { type CosignClaim, type CosignSignature, cosignSigner } from './sign-payload.ts'
 export { type MessageSigner, type SimpleClaim, simpleSigner } from './sign-simple.ts'
 export { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
-export { type DetachedSignatures, toSignatureBlobs, toSignatureImage } from './signature-files.ts'
+export {
+  addToSignatureImage,
+  type DetachedSignatures,
+  toSignatureBlobs,
+  toSignatureImage,
+} from './signature-files.ts'
 export type { SignatureStore } from './signature-store.ts'
 export { registrySignatureStore } from './signature-store-registry.ts'
 export { encodeSimplePayload, parseSimplePayload, type SimplePayloadContent } from './simple-payload.ts'

@@ -8,10 +8,7 @@ import {
   parseBundleJson,
   stringOf,
 } from './bundle-fields.ts'
-import type { RekorEntry, RekorProof } from './rekor-entry.ts'
-
-/** Nodes in the proof of one entry. */
-const PROOF_HASHES_MAX = 64
+import { PROOF_HASHES_MAX, type RekorEntry, type RekorProof } from './rekor-entry.ts'
 
 /**
  * Reads what Rekor's API answers: one entry by its ID (rekor, openapi.yaml, LogEntry). Nothing of it is verified.

@@ -25,6 +25,9 @@ export interface RekorProof {
   readonly checkpoint: string
 }
 
+/** Nodes in the proof of one entry: a tree of 2^64 leaves has no longer one. */
+export const PROOF_HASHES_MAX = 64
+
 /** What an entry says was signed by whom. */
 export interface RekorBody {
   readonly kind: 'hashedrekord' | 'dsse' | 'intoto'

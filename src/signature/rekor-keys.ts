@@ -1,4 +1,4 @@
-import { CosignetError, encodeUtf8, quote } from '../core/index.ts'
+import { CosignetError, encodeUtf8, LIMITS, quote } from '../core/index.ts'
 import { type PublicKey, parsePublicKey } from '../keys/index.ts'
 
 /** Public keys of transparency logs, by log ID: lower-case hex of the SHA-256 of the SPKI (RFC 6962, section 3.2). */
@@ -13,9 +13,12 @@ const BLOCK = /-----BEGIN [^\r\n-]+-----[\s\S]*?-----END [^\r\n-]+-----/g
  * @throws INVALID_KEY, TOO_LARGE
  */
 export function parseRekorKeys(pem: Uint8Array, what: string): RekorKeys {
+  if (pem.byteLength > LIMITS.keyBytes) {
+    throw new CosignetError('TOO_LARGE', `${what} is larger than the limit of ${LIMITS.keyBytes} bytes.`)
+  }
   const blocks = Buffer.from(pem).toString('latin1').match(BLOCK) ?? []
   const [first, ...others] = blocks
-  // What is no PEM, and what is too large, is told of by the reader of one key.
+  // What is no PEM is told of by the reader of one key.
   if (first === undefined || blocks.length === 1) return keysOf([parsePublicKey(pem, what)], what)
   return keysOf(
     [first, ...others].map((block, index) =>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LOGGED_PAYLOAD, LOGGED_SIGNATURES, REKOR_PUB } from '../../test/fixtures/cosign-bundles.ts'
 import { makeKey, pemOf } from '../../test/fixtures/judged-image.ts'
 import { BODIES, LOGGED_AT, makeTestLog } from '../../test/fixtures/test-log.ts'
-import { encodeUtf8 } from '../core/index.ts'
+import { encodeUtf8, LIMITS } from '../core/index.ts'
 import { parsePublicKey } from '../keys/index.ts'
 import {
   encodeRekorAnnotation,
@@ -231,6 +231,13 @@ describe('parseRekorKeys', () => {
   ])('refuses %s', (_, pem, message) => {
     expect(() => parseRekorKeys(encodeUtf8(pem), 'The keys')).toThrow(
       expect.objectContaining({ code: 'INVALID_KEY', message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('refuses a file that is too large, however many keys are in it', () => {
+    const many = pemOf(signer).repeat(1 + Math.ceil(LIMITS.keyBytes / pemOf(signer).length))
+    expect(() => parseRekorKeys(encodeUtf8(many), 'The keys')).toThrow(
+      expect.objectContaining({ code: 'TOO_LARGE' }),
     )
   })
 })

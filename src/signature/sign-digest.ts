@@ -1,7 +1,7 @@
 import type { SigningKey } from '../keys/index.ts'
 import type { Digest, ImageDestination, ImageSource, Manifest } from '../oci/index.ts'
 import { appendSignatures, type Pause, putBytes } from './append-signature.ts'
-import { signatureTag } from './cosign-format.ts'
+import { COSIGN, signatureTag } from './cosign-format.ts'
 import { readTagged, signatureLayers } from './read-attachments.ts'
 import {
   type CosignClaim,
@@ -10,13 +10,7 @@ import {
   payloadFor,
   signPayload,
 } from './sign-payload.ts'
-import {
-  appendLayers,
-  encodeAnnotatedLayer,
-  encodeLayer,
-  isPayloadLayer,
-  layersOf,
-} from './signature-image.ts'
+import { appendLayers, encodeAnnotatedLayer, isPayloadLayer, layersOf } from './signature-image.ts'
 
 export interface SignDigestOptions extends CosignClaim {
   /** Where the signature goes: the repository that the image is in, or another one (`COSIGN_REPOSITORY`). */
@@ -90,7 +84,8 @@ async function prepare(
   const layers = base === undefined ? [] : signatureLayers(base, store.name)
   // Where the payload is there already, the signature may be too.
   if (!layers.some((layer) => isPayloadLayer(layer, payload))) {
-    await putBytes(store, appendLayers(base, [encodeLayer(payload, new Uint8Array())]).config, signal)
+    const unsigned = encodeAnnotatedLayer(COSIGN.payloadMediaType, payload, {})
+    await putBytes(store, appendLayers(base, [unsigned]).config, signal)
   }
   return base
 }

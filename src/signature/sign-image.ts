@@ -1,9 +1,6 @@
 import { isCosignetError } from '../core/index.ts'
-import { type Digest, digestOf, type Manifest } from '../oci/index.ts'
-import { signatureLayers } from './read-attachments.ts'
+import type { Digest } from '../oci/index.ts'
 import { decodeSignatureBlob, encodeSignatureBlob, type SignatureBlob } from './signature-blob.ts'
-import type { DetachedSignatures } from './signature-files.ts'
-import { appendLayers, encodeAnnotatedLayer } from './signature-image.ts'
 import type { SignatureStore } from './signature-store.ts'
 
 /** Makes signatures of one key on manifests, each in a blob of its own, wherever it is kept then. */
@@ -20,7 +17,7 @@ export interface ImageSigner {
 export interface StoredSignature {
   /** True if the store held the like of it, and nothing was written. */
   readonly alreadySigned: boolean
-  /** What is there, in the framing of `encodeSignatureBlob`. */
+  /** What was made, or was there. */
   readonly signature: SignatureBlob
 }
 
@@ -56,25 +53,6 @@ export async function findOwn(
     if (blob !== undefined && (await signer.isOwn(blob, digest))) return blob
   }
   return undefined
-}
-
-/**
- * Adds signatures to a signature image.
- * @param base undefined: there is none yet.
- * @returns the image that follows it, with the blobs that it has beside those of `base`.
- * @throws INVALID_SIGNATURE if `base` is an index; TOO_LARGE beyond the number of signatures that is read
- */
-export function addToSignatureImage(
-  base: Manifest | undefined,
-  signatures: readonly Extract<SignatureBlob, { readonly kind: 'sigstore' }>[],
-): DetachedSignatures {
-  if (base !== undefined) signatureLayers(base, 'the image')
-  const layers = signatures.map(({ mediaType, payload, annotations }) =>
-    encodeAnnotatedLayer(mediaType, payload, annotations),
-  )
-  const { manifest, config } = appendLayers(base, layers)
-  const blobs = [config, ...signatures.map(({ payload }) => payload)]
-  return { manifest, blobs: new Map(blobs.map((bytes) => [digestOf(bytes), bytes])) }
 }
 
 function readBlob(bytes: Uint8Array): SignatureBlob | undefined {

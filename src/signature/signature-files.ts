@@ -1,5 +1,5 @@
 import { type Digest, digestOf, type ImageSource, type Manifest } from '../oci/index.ts'
-import { readAttachmentsOf } from './read-attachments.ts'
+import { readAttachmentsOf, signatureLayers } from './read-attachments.ts'
 import type { SignatureBlob } from './signature-blob.ts'
 import { appendLayers, encodeAnnotatedLayer } from './signature-image.ts'
 
@@ -14,10 +14,24 @@ export interface DetachedSignatures {
 export function toSignatureImage(files: readonly SignatureBlob[]): DetachedSignatures | undefined {
   const signatures = files.filter((file) => file.kind === 'sigstore')
   if (signatures.length === 0) return undefined
+  return addToSignatureImage(undefined, signatures)
+}
+
+/**
+ * Adds signatures to a signature image.
+ * @param base undefined: there is none yet.
+ * @returns the image that follows it, with the blobs that it has beside those of `base`.
+ * @throws INVALID_SIGNATURE if `base` is an index; TOO_LARGE beyond the number of signatures that is read
+ */
+export function addToSignatureImage(
+  base: Manifest | undefined,
+  signatures: readonly Extract<SignatureBlob, { readonly kind: 'sigstore' }>[],
+): DetachedSignatures {
+  if (base !== undefined) signatureLayers(base, 'the image')
   const layers = signatures.map(({ mediaType, payload, annotations }) =>
     encodeAnnotatedLayer(mediaType, payload, annotations),
   )
-  const { manifest, config } = appendLayers(undefined, layers)
+  const { manifest, config } = appendLayers(base, layers)
   const blobs = [config, ...signatures.map(({ payload }) => payload)]
   return { manifest, blobs: new Map(blobs.map((bytes) => [digestOf(bytes), bytes])) }
 }

@@ -19,12 +19,6 @@ export interface SignatureImage {
 /** A layer descriptor of a signature image as its compact JSON: what is kept of it when the image is written again. */
 export type LayerJson = string
 
-/** Writes the descriptor of a payload with its signature, byte for byte as cosign does. */
-export function encodeLayer(payload: Uint8Array, signature: Uint8Array): LayerJson {
-  const annotations = { [COSIGN.signature]: Buffer.from(signature).toString('base64') }
-  return encodeAnnotatedLayer(COSIGN.payloadMediaType, payload, annotations)
-}
-
 /** Writes the descriptor of a layer as cosign does; Go sorts the annotations. */
 export function encodeAnnotatedLayer(
   mediaType: string,

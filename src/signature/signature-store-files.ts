@@ -22,6 +22,9 @@ export async function appendFiles(files: NumberedFiles, signatures: readonly Uin
     signatures.filter((signature) => !present.some((other) => Buffer.compare(other, signature) === 0))
   for (let next = missing(); next.length > 0; next = missing()) {
     const number = present.length + 1
+    if (number > files.limit) {
+      throw new CosignetError('TOO_LARGE', `${files.name} cannot hold more than ${files.limit} signatures.`)
+    }
     const [signature] = next
     const found = await files.read(number)
     if (found !== undefined) {
@@ -34,9 +37,6 @@ export async function appendFiles(files: NumberedFiles, signatures: readonly Uin
 
 /** @returns false if another took the number. */
 async function take(files: NumberedFiles, number: number, signature: Uint8Array): Promise<boolean> {
-  if (number > files.limit) {
-    throw new CosignetError('TOO_LARGE', `${files.name} cannot hold more than ${files.limit} signatures.`)
-  }
   try {
     await writeFileAtomically(files.pathOf(number), signature, { mode: 0o644, exclusive: true })
     return true
