@@ -33,7 +33,7 @@ export interface BundleFormOptions {
 export function bundleForm({ plan, access, key, log }: BundleFormOptions): SignForm {
   const placeOf = (location: ImageLocation): LendStore => {
     if (!plan.upload) return (use) => use(nowhere())
-    const lend = storeFor(location, plan.repository, access)
+    const lend = storeFor(location, plan, access)
     if (lend !== undefined) return lend
     throw new CosignetError('UNSUPPORTED', `${formatLocation(location)} cannot hold a bundle.`, {
       hint: 'Copy the image to a registry or an OCI layout and sign it there, or give --upload=false --output-bundle FILE.',

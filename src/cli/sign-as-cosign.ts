@@ -16,7 +16,7 @@ import type { RegistryAccess } from './registry-access.ts'
 import type { SignPlan } from './sign-flags.ts'
 import { contentOf, type MadeSignature, type SignForm } from './sign-form.ts'
 import { signOnce } from './sign-once.ts'
-import { type LendStore, storeFor } from './sign-store.ts'
+import { type LendStore, repositoryFor, storeFor } from './sign-store.ts'
 import { referenceOf } from './sign-subject.ts'
 
 /** Manifests of one image that are signed at once. */
@@ -32,7 +32,7 @@ export interface CosignFormOptions {
 /** Signs in the form of cosign that the guest reads: an image at a tag beside the signed one, in `dir:` a file. */
 export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptions): SignForm {
   const placeOf = (location: ImageLocation): LendStore | undefined =>
-    plan.upload ? storeFor(location, plan.repository, access) : undefined
+    plan.upload ? storeFor(location, plan, access) : undefined
   return {
     check: (location) => {
       placeOf(location)
@@ -58,7 +58,7 @@ export function cosignForm(cli: Cli, { plan, access, key, log }: CosignFormOptio
           each(async (digest, either) => {
             const signing = signDigest({ ...claim, store, digest, key: once, signal: either })
             const signed = await signing.catch((error: unknown) => {
-              throw withCure(error, plan.repository ?? referenceOf(location), digest)
+              throw withCure(error, repositoryFor(location, plan) ?? referenceOf(location), digest)
             })
             const { alreadySigned, signatureDigest } = signed
             return { alreadySigned, signature: signatureDigest, ...contentOf(signed.signature) }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { parseLocation } from '../oci/index.ts'
 import { type KeyKind, parseAnnotations, planSigning, type SignFlags } from './sign-flags.ts'
+import { repositoryFor } from './sign-store.ts'
 
 const NONE: SignFlags = { recursive: true, upload: true }
 
@@ -14,15 +16,24 @@ describe('planSigning', () => {
     expect(planSigning({ ...NONE, ...flags }, kind, {})).toEqual({ forms, upload: true })
   })
 
-  it('takes the repository from the flag, else from COSIGN_REPOSITORY', () => {
+  it('takes the repository from the flag, else for images outside folders from COSIGN_REPOSITORY', () => {
     const environment = { COSIGN_REPOSITORY: 'registry.example/sigs' }
-    const repositoryOf = (flags: Partial<SignFlags>) =>
-      planSigning({ ...NONE, ...flags }, 'cosign', environment).repository?.repository
-    expect(repositoryOf({})).toBe('sigs')
-    expect(repositoryOf({ repository: 'registry.example/other' })).toBe('other')
-    expect(repositoryOf({ upload: false })).toBeUndefined()
-    expect(planSigning(NONE, 'openpgp', environment).repository).toBeUndefined()
-    expect(planSigning(NONE, 'cosign', { COSIGN_REPOSITORY: '' }).repository).toBeUndefined()
+    const repositoryOf = (flags: Partial<SignFlags>, location: string) => {
+      const plan = planSigning({ ...NONE, ...flags }, 'cosign', environment)
+      return repositoryFor(parseLocation(location), plan)?.repository
+    }
+    const other = { repository: 'registry.example/other' }
+    expect(repositoryOf({}, 'docker://a/b')).toBe('sigs')
+    expect(repositoryOf({}, 'docker-daemon:a/b:v1')).toBe('sigs')
+    expect(repositoryOf({}, 'oci:layout')).toBeUndefined()
+    expect(repositoryOf({}, 'dir:folder')).toBeUndefined()
+    expect(repositoryOf(other, 'docker://a/b')).toBe('other')
+    expect(repositoryOf(other, 'oci:layout')).toBe('other')
+    expect(repositoryOf({ upload: false }, 'docker://a/b')).toBeUndefined()
+    const simple = planSigning(NONE, 'openpgp', environment)
+    expect(repositoryFor(parseLocation('docker://a/b'), simple)).toBeUndefined()
+    const empty = planSigning(NONE, 'cosign', { COSIGN_REPOSITORY: '' })
+    expect(repositoryFor(parseLocation('docker://a/b'), empty)).toBeUndefined()
   })
 
   it.each<[KeyKind, Partial<SignFlags>, string]>([

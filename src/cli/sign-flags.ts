@@ -4,6 +4,7 @@ import { parseReference, type Reference } from '../oci/index.ts'
 import type { Cli } from './cli.ts'
 import { optionalText, parseText } from './flags.ts'
 import { PASSWORD_FLAGS, type PasswordFlags } from './password.ts'
+import { signaturesRepository } from './signatures-repository.ts'
 
 /** In which form a signature is made: cosign's attachment, cosign 3's bundle, these two, or an OpenPGP message. */
 export type SignatureFormat = 'cosign' | 'bundle' | 'both' | 'simple'
@@ -86,8 +87,10 @@ export interface SignPlan {
   readonly identity?: string
   /** Whether signatures are stored beside the image. */
   readonly upload: boolean
-  /** Another repository for signatures; undefined: that of the image. */
+  /** Another repository for the signatures, wherever the image is. */
   readonly repository?: Reference
+  /** The repository of COSIGN_REPOSITORY, for images that do not have their signatures beside them in a folder. */
+  readonly commonRepository?: Reference
 }
 
 const FORMS = {
@@ -117,13 +120,16 @@ export function planSigning(flags: SignFlags, kind: KeyKind, environment: Cli['e
   }
   for (const [given, meaning] of contradictions(flags, format)) if (given) throw usage(meaning)
   const annotations = parseAnnotations(flags.annotations ?? [])
-  const repository = format === 'simple' || !flags.upload ? undefined : repositoryFor(flags, environment)
+  const stored = format !== 'simple' && flags.upload
+  const repository = stored ? repositoryOf(flags) : undefined
+  const common = stored && repository === undefined ? signaturesRepository(environment) : undefined
   return {
     forms: FORMS[format],
     upload: flags.upload,
     ...(annotations === undefined ? {} : { annotations }),
     ...(flags.identity === undefined ? {} : { identity: checkIdentity(flags.identity, format) }),
     ...(repository === undefined ? {} : { repository }),
+    ...(common === undefined ? {} : { commonRepository: common }),
   }
 }
 
@@ -193,12 +199,11 @@ export function checkIdentity(text: string, format: SignatureFormat): string {
   return text
 }
 
-function repositoryFor({ repository }: SignFlags, environment: Cli['environment']): Reference | undefined {
-  const text = repository ?? environment['COSIGN_REPOSITORY']
-  if (text === undefined || text === '') return undefined
-  const reference = parseReference(text)
-  if (reference.digest === undefined && !hasTag(text)) return reference
-  throw usage(`${quote(text)} names an image: a repository for signatures has neither tag nor digest.`)
+function repositoryOf({ repository }: SignFlags): Reference | undefined {
+  if (repository === undefined) return undefined
+  const reference = parseReference(repository)
+  if (reference.digest === undefined && !hasTag(repository)) return reference
+  throw usage(`${quote(repository)} names an image: a repository for signatures has neither tag nor digest.`)
 }
 
 function hasTag(text: string): boolean {

@@ -8,6 +8,7 @@ import {
 } from '../oci/index.ts'
 import { formatLocation } from './image-access.ts'
 import type { RegistryAccess } from './registry-access.ts'
+import type { SignPlan } from './sign-flags.ts'
 
 /** Lends the place that manifests of signatures go to. What was put is there for good once `use` has ended. */
 export type LendStore = <T>(use: (store: ImageSource & ImageDestination) => Promise<T>) => Promise<T>
@@ -23,11 +24,11 @@ const ATTEMPTS = 20
  */
 export function storeFor(
   location: ImageLocation,
-  repository: Reference | undefined,
+  plan: Repositories,
   access: Pick<RegistryAccess, 'open'>,
 ): LendStore | undefined {
   const { transport } = location
-  const home = repository ?? (transport === 'docker' ? location.reference : undefined)
+  const home = repositoryFor(location, plan) ?? (transport === 'docker' ? location.reference : undefined)
   if (home !== undefined) return async (use) => await use(await access.open(home))
   if (transport === 'oci') return (use) => inLayout(location.path, use)
   if (transport === 'dir') return undefined
@@ -36,6 +37,16 @@ export function storeFor(
       'Copy the image to a registry and sign it there, name a repository for the signature with --repository, or have it ' +
       'written to a file with --upload=false --output-signature FILE.',
   })
+}
+
+type Repositories = Pick<SignPlan, 'repository' | 'commonRepository'>
+
+/** The repository that signatures go to in place of the image's own; who verifies a folder looks only there. */
+export function repositoryFor(
+  { transport }: ImageLocation,
+  { repository, commonRepository }: Repositories,
+): Reference | undefined {
+  return repository ?? (transport === 'oci' || transport === 'dir' ? undefined : commonRepository)
 }
 
 /** What a layout gets becomes visible at once; where others changed it meanwhile, all is done again on what they left. */

@@ -36,8 +36,11 @@ export async function gpgSigner(options: GpgSignerOptions): Promise<OpenPgpSigne
   if (options.passphrase?.includes(NEWLINE) === true) {
     throw new CosignetError('USAGE', 'A passphrase for gpg must be one line.')
   }
-  const key = await exportKey(fingerprint, options)
-  const part = await chooseSecret(key, fingerprint, options)
+  const [key, secrets] = await Promise.all([
+    exportKey(fingerprint, options),
+    listSecrets(fingerprint, options),
+  ])
+  const part = chooseSecret(key, fingerprint, secrets)
   return {
     key,
     signingFingerprint: part.fingerprint,
@@ -58,16 +61,7 @@ async function exportKey(fingerprint: string, options: GpgSignerOptions): Promis
 }
 
 /** The part that signs: the one that was asked for, if it can; the newest subkey in place of a primary key that cannot. */
-async function chooseSecret(
-  key: OpenPgpKey,
-  fingerprint: string,
-  options: GpgSignerOptions,
-): Promise<OpenPgpKeyPart> {
-  const { output } = await runGpg({
-    ...jobOf(options),
-    args: ['--with-colons', '--list-secret-keys', fingerprint],
-  })
-  const secrets = secretFingerprints(decodeUtf8(output) ?? '')
+function chooseSecret(key: OpenPgpKey, fingerprint: string, secrets: ReadonlySet<string>): OpenPgpKeyPart {
   const newestFirst = [...key.subkeys].sort((a, b) => b.created.getTime() - a.created.getTime())
   const candidates = fingerprint === key.fingerprint ? [key.primary, ...newestFirst] : newestFirst
   const asked = candidates.filter(
@@ -76,6 +70,12 @@ async function chooseSecret(
   const part = asked.find((each) => each.canSign && !each.revoked && secrets.has(each.fingerprint))
   if (part === undefined) throw notFound(fingerprint)
   return part
+}
+
+async function listSecrets(fingerprint: string, options: GpgSignerOptions): Promise<ReadonlySet<string>> {
+  const args = ['--with-colons', '--list-secret-keys', fingerprint]
+  const { output } = await runGpg({ ...jobOf(options), args })
+  return secretFingerprints(decodeUtf8(output) ?? '')
 }
 
 /**
