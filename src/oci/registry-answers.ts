@@ -1,4 +1,4 @@
-import { CosignetError, quote } from '../core/index.ts'
+import { CosignetError, isCosignetError, type JsonValue, parseJson, quote } from '../core/index.ts'
 import type { HttpResponse } from '../net/index.ts'
 import { type Digest, digestParts, isDigest } from './digest.ts'
 
@@ -43,4 +43,20 @@ export function refuseHtml({ headers }: HttpResponse, name: string): void {
   throw new CosignetError('BAD_RESPONSE', `${name} answers with an HTML page instead of JSON.`, {
     hint: 'Check that the host is a registry, and that no proxy or login page stands in between.',
   })
+}
+
+/** The error for a list that a registry answered: what is wrong with it is not wrong with what the user gave. */
+export function asBadResponse(error: unknown): unknown {
+  return isCosignetError(error, 'INVALID_JSON', 'INVALID_MANIFEST')
+    ? new CosignetError('BAD_RESPONSE', error.message, { cause: error })
+    : error
+}
+
+/** Parses the JSON that a registry answered. @throws BAD_RESPONSE */
+export function parseAnswer(bytes: Uint8Array, what: string): JsonValue {
+  try {
+    return parseJson(bytes, what)
+  } catch (error) {
+    throw asBadResponse(error)
+  }
 }

@@ -164,17 +164,17 @@ describe('a hostile registry', () => {
     ['never ends', endless(), ['TOO_LARGE']],
     ['is cut for ever', cutAnswer(20), ['UNAVAILABLE']],
     ['ends before its length', resize(-10, false), ['UNAVAILABLE']],
-    ['is a few bytes short', resize(-10, true), ['DIGEST_MISMATCH', 'INVALID_JSON']],
-    ['is a few bytes long', resize(10, true), ['DIGEST_MISMATCH', 'INVALID_JSON']],
+    ['is a few bytes short', resize(-10, true), ['DIGEST_MISMATCH', 'BAD_RESPONSE']],
+    ['is a few bytes long', resize(10, true), ['DIGEST_MISMATCH', 'BAD_RESPONSE']],
     [
       'is empty',
       change({ headers: { 'content-length': '0' }, body: () => nothing() }),
-      ['DIGEST_MISMATCH', 'INVALID_JSON'],
+      ['DIGEST_MISMATCH', 'BAD_RESPONSE'],
     ],
     [
       'is not JSON',
       change({ headers: { 'content-length': '1' }, body: () => one() }),
-      ['DIGEST_MISMATCH', 'INVALID_JSON'],
+      ['DIGEST_MISMATCH', 'BAD_RESPONSE'],
     ],
   ]
   it.each(LISTS.flatMap((name) => bodies.map(([what, fault, codes]) => [name, what, fault, codes] as const)))(

@@ -2,6 +2,7 @@ import { CosignetError, isCosignetError, type JsonValue, LIMITS, parseJson } fro
 import type { HttpClient, HttpResponse } from '../net/index.ts'
 import { type Digest, digestParts } from './digest.ts'
 import { type Descriptor, MEDIA_TYPES, parseManifest } from './manifest.ts'
+import { asBadResponse } from './registry-answers.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
 import type { RegistryRequest, RegistryTransport } from './registry-transport.ts'
 import type { ImageSource } from './store.ts'
@@ -67,13 +68,6 @@ function parseList(bytes: Uint8Array, mediaType: string | undefined, what: strin
   if (document?.['manifests'] === null) return []
   const { content } = parseManifest(bytes, mediaType, what)
   return content.kind === 'index' ? content.manifests : []
-}
-
-/** What is wrong with a list is not wrong with what the user gave. */
-function asBadResponse(error: unknown): unknown {
-  return isCosignetError(error, 'INVALID_JSON', 'INVALID_MANIFEST')
-    ? new CosignetError('BAD_RESPONSE', error.message, { cause: error })
-    : error
 }
 
 /** The tag under which clients keep the list where there is no API: `sha256-HEX`, 64 digits at most. */

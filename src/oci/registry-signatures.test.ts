@@ -90,8 +90,8 @@ describe('the signatures of a registry', () => {
   })
 
   it.each([
-    ['[', 'INVALID_JSON'],
-    ['{"signatures":[],"signatures":[]}', 'INVALID_JSON'],
+    ['[', 'BAD_RESPONSE'],
+    ['{"signatures":[],"signatures":[]}', 'BAD_RESPONSE'],
     ['{"signatures":{}}', 'BAD_RESPONSE'],
     ['{"signatures":"x"}', 'BAD_RESPONSE'],
     [list({ ...entry, content: undefined }), 'BAD_RESPONSE'],

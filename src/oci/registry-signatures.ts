@@ -6,18 +6,17 @@ import {
   encodeUtf8,
   type JsonValue,
   LIMITS,
-  parseJson,
 } from '../core/index.ts'
 import type { HttpClient } from '../net/index.ts'
 import type { Digest } from './digest.ts'
-import { refuseHtml } from './registry-answers.ts'
+import { parseAnswer, refuseHtml } from './registry-answers.ts'
 import type { RegistryTransport } from './registry-transport.ts'
 
 /** OpenPGP signatures that a registry keeps beside its manifests. */
 export interface RegistrySignatures {
   /**
    * Signatures of one manifest, in the order of the registry; not parsed, not verified.
-   * @throws NOT_FOUND if the registry does not know the manifest; BAD_RESPONSE, INVALID_JSON, INVALID_BASE64, TOO_LARGE,
+   * @throws NOT_FOUND if the registry does not know the manifest; BAD_RESPONSE, INVALID_BASE64, TOO_LARGE,
    * UNAUTHORIZED, UNAVAILABLE, TIMEOUT
    */
   list(digest: Digest, signal?: AbortSignal): Promise<readonly Uint8Array[]>
@@ -97,7 +96,7 @@ function fromRoot({ repository }: RegistryTransport, path: string): string {
 
 /** Those of other kinds are passed over, as containers/image does. */
 function parseList(bytes: Uint8Array, what: string): readonly Uint8Array[] {
-  const list = membersOf(parseJson(bytes, `The list of ${what}`))['signatures'] ?? []
+  const list = membersOf(parseAnswer(bytes, `The list of ${what}`))['signatures'] ?? []
   if (!Array.isArray(list)) throw new CosignetError('BAD_RESPONSE', `The list of ${what} is none.`)
   if (list.length > LIMITS.signatures) {
     throw new CosignetError(

@@ -1,5 +1,5 @@
-import { CosignetError, type JsonValue, LIMITS, parseJson } from '../core/index.ts'
-import { isTag, refuseHtml } from './registry-answers.ts'
+import { CosignetError, type JsonValue, LIMITS } from '../core/index.ts'
+import { isTag, parseAnswer, refuseHtml } from './registry-answers.ts'
 import { nextPage, PAGES_MAX } from './registry-pages.ts'
 import type { RegistryRequest, RegistryTransport } from './registry-transport.ts'
 
@@ -8,7 +8,7 @@ const FIRST_PAGE = 'tags/list?n=1000'
 /**
  * Lists the tags of a repository (distribution-spec 1.1, "Listing Tags"), each once, in the order of the registry.
  * @param name of the repository, for messages.
- * @throws TOO_LARGE, BAD_RESPONSE, INVALID_JSON, and as `RegistryTransport.send`
+ * @throws TOO_LARGE, BAD_RESPONSE, and as `RegistryTransport.send`
  */
 export async function listTags(
   transport: RegistryTransport,
@@ -56,8 +56,7 @@ function taskOf(name: string): string {
 
 function readTags(bytes: Uint8Array, name: string): readonly string[] {
   const what = `The list of tags of ${name}`
-  const document = parseJson(bytes, what)
-  const tags = (document as { readonly [key: string]: JsonValue } | null)?.['tags'] ?? []
+  const tags = (parseAnswer(bytes, what) as { readonly [key: string]: JsonValue } | null)?.['tags'] ?? []
   // What is not a tag could not be asked for, so it is not passed on.
   if (Array.isArray(tags)) return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag))
   throw new CosignetError('BAD_RESPONSE', `${what} is not a list.`)
