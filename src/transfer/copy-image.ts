@@ -76,6 +76,8 @@ export interface CopiedImage {
   readonly openPgp: number
   /** How many signatures were made; one that is there is not made again. */
   readonly signed: number
+  /** Where OpenPGP signatures were put that the destination does not keep itself, as `SignatureStore` tells it. */
+  readonly signatureStore?: string
   /** What refers to the index out of which one image was copied, and so stayed behind. */
   readonly left: readonly AttachedName[]
 }
@@ -200,6 +202,7 @@ async function copyTo(
       await destination.putManifest(root, withSignal)
     }
     await putAttached(whole, target, signed, onEvent, signal)
+    const store = signed.openPgp.size === 0 ? undefined : await target.signatures?.checkWritable(signal)
     const named = target.tag === undefined ? {} : { tag: target.tag }
     await destination.putManifest(root, { ...withSignal, ...named })
     onEvent({ kind: 'manifest', digest: root.digest, ...named })
@@ -211,6 +214,7 @@ async function copyTo(
       attached: found.attached.map(attachedName),
       openPgp: [...found.openPgp.values()].flat().length,
       signed: signed.made,
+      ...(store === undefined ? {} : { signatureStore: store }),
       left: found.left.map(attachedName),
     }
   } finally {

@@ -33,6 +33,8 @@ describe('copyImage with signatures in a store beside the image', () => {
       'checkWritable',
       `putManifest ${image.digest}`,
       `add ${image.digest} a301,a302`,
+      // Asked once more, where they are.
+      'checkWritable',
       'putManifest v1',
     ])
   })

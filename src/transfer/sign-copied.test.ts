@@ -20,6 +20,7 @@ describe('copyImage with signers', () => {
     const to = new MemoryImageStore()
     const copied = await copyImage({ ...options(from, to), select: 'all', signers: [SIGNER] })
     expect(copied).toMatchObject({ outcome: 'copied', signed: 3 })
+    expect(copied).not.toHaveProperty('signatureStore')
     for (const digest of [index, ...images]) expect(payloadsAt(to, digest)).toEqual([payloadOf(digest)])
     const puts = to.calls.filter((call) => call.startsWith('putManifest'))
     expect(puts.at(-1)).toBe('putManifest v1')
@@ -107,7 +108,8 @@ describe('copyImage with signers', () => {
         to.calls.push(`add ${blobs.length} ${digest}`)
       },
     }
-    await copyImage({ ...options(from, to, { signatures }), signers: [openPgp()] })
+    const copied = await copyImage({ ...options(from, to, { signatures }), signers: [openPgp()] })
+    expect(copied).toMatchObject({ signed: 1, signatureStore: 'a store' })
     expect(to.calls.slice(-2)).toEqual([`add 1 ${image}`, 'putManifest v1'])
   })
 

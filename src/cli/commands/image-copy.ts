@@ -9,6 +9,7 @@ import { openDaemon } from '../daemon-access.ts'
 import { optionalText, switchFlag, twoTexts } from '../flags.ts'
 import { formatLocation, openImage, openTarget } from '../image-access.ts'
 import { type PolicyFlags, readJudge } from '../image-policy.ts'
+import { sayWhatIsLocal } from '../local-stores.ts'
 import { writeOutputFile } from '../output-file.ts'
 import { PLATFORM_FLAGS, type PlatformFlags, wantedPlatform } from '../platform-flags.ts'
 import { formatBytes, showProgress } from '../progress.ts'
@@ -186,13 +187,14 @@ function refused({ verdicts }: RefusedImage): Outcome {
 }
 
 function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, result: CopiedImage): Outcome {
-  const { digest, manifests, blobs, attached, openPgp, signed, left } = result
+  const { digest, manifests, blobs, attached, openPgp, signed, signatureStore, left } = result
   const along = attached.length + openPgp
   if (left.length > 0) {
     cli.say(
       `Note: ${left.length} signature(s) or other referrers of the whole index stay behind; copy it with --all to take them along.`,
     )
   }
+  sayWhatIsLocal(cli, [signatureStore])
   const name =
     destination.transport === 'docker' ? `${repositoryName(destination.reference)}@${digest}` : digest
   const moved = [
@@ -202,6 +204,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
     ...(blobs.left > 0 ? [`${blobs.left} foreign left where they are`] : []),
     ...(signed > 0 ? [`${signed} signature(s) made`] : []),
     ...(along > 0 ? [`${along} signature(s) and other referrers went along`] : []),
+    ...(signatureStore === undefined ? [] : [`OpenPGP signatures are in ${signatureStore}`]),
   ]
   return {
     exit: 0,
@@ -215,6 +218,7 @@ function copied(cli: Cli, source: ImageLocation, destination: ImageLocation, res
       attached,
       openPgp,
       signed,
+      ...(signatureStore === undefined ? {} : { signatureStore }),
       left,
     }),
     text: `Copied ${formatLocation(source)} to ${formatLocation(destination)}\n${moved.join(', ')}\n${name}`,

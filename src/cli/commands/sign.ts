@@ -7,6 +7,7 @@ import { defineCommand } from '../command.ts'
 import { openDaemon } from '../daemon-access.ts'
 import { manyTexts, optionalText } from '../flags.ts'
 import type { PlaceAccess } from '../image-access.ts'
+import { sayWhatIsLocal } from '../local-stores.ts'
 import { REGISTRY_FLAGS, type RegistryFlags, withRegistries } from '../registry-access.ts'
 import {
   type KeyKind,
@@ -73,7 +74,10 @@ export const command = defineCommand<Flags, string[]>({
       cli.say('Nothing is uploaded to a transparency log.')
     }
     await warnOfGuest(cli, identity)
-    sayWhatIsLocal(cli, signed)
+    sayWhatIsLocal(
+      cli,
+      signed.map(({ store }) => store),
+    )
     return plan.upload ? storedOutcome(signed) : printedOutcome(flags, signed)
   },
 })
@@ -163,16 +167,6 @@ async function warnOfGuest(cli: Cli, identity: SigningIdentity): Promise<void> {
   const reason =
     identity.kind === 'cosign' ? guestOnKey(await identity.key) : guestOnSigner(await identity.signer)
   if (reason !== undefined) cli.say(`WARN No guest will verify this signature: ${reason}`)
-}
-
-/** Of a store in files, which nobody else reads until it is published. */
-function sayWhatIsLocal(cli: Cli, signed: readonly SignedImage[]): void {
-  const stores = new Set(signed.map(({ store }) => store).filter((store) => store?.startsWith('file:')))
-  for (const store of stores) {
-    cli.say(
-      `${store} is on this machine alone: publish it as the lookaside that the registries.d of others names.`,
-    )
-  }
 }
 
 /** cosign and the guest take different hashes for some keys, and what is made here is for cosign. */
