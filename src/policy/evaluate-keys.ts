@@ -72,7 +72,10 @@ function placesFor({ requirement, source }: KeysContext): readonly [readonly Pla
   return [those(true), those(false)]
 }
 
-/** Signatures that cannot count, to say why there are too few: it does not matter if they cannot be had. */
+/**
+ * Signatures where `cosign verify --key` or gpg would not look, to say why there are too few. A place that cannot be
+ * reached changes nothing in that, so the image stays denied.
+ */
 async function seeIfPossible(context: KeysContext, places: readonly Place[]): Promise<readonly Sighting[]> {
   const found = places.map(async (see) => {
     try {

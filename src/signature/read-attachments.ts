@@ -1,6 +1,7 @@
 import { CosignetError, collectBytes, isCosignetError, LIMITS } from '../core/index.ts'
 import type { Descriptor, Digest, ImageSource, Manifest } from '../oci/index.ts'
 import { COSIGN, signatureTag } from './cosign-format.ts'
+import { inParallel } from './in-parallel.ts'
 
 /** What hangs at the signature tag of an image. */
 export interface Attachments {
@@ -28,8 +29,6 @@ export interface UnreadableAttachment {
   readonly descriptor: Descriptor
   readonly failure: CosignetError
 }
-
-const PARALLEL_BLOBS = 6
 
 /** What is wrong with one blob, whoever asks for it; anything else may be different the next time. */
 const BLOB_FAULTS = ['NOT_FOUND', 'DIGEST_MISMATCH', 'TOO_LARGE'] as const
@@ -145,27 +144,15 @@ async function fetchPayloads(
       if (total > LIMITS.payloadsBytes) throw excess
     }
   }
-  const failed = new AbortController()
-  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
-  const queue = distinct.entries()
-  const work = async (): Promise<void> => {
-    for (const [blob, layer] of queue) {
-      const what = `The signature payload ${layer.digest}`
-      try {
-        payloads.set(blob, await collectBytes(source.getBlob(layer, either), layer.size, what))
-      } catch (error) {
-        if (!isCosignetError(error, ...BLOB_FAULTS)) throw error
-        payloads.set(blob, error)
-      }
+  await inParallel([...distinct], signal, async ([blob, layer], either) => {
+    const what = `The signature payload ${layer.digest}`
+    try {
+      payloads.set(blob, await collectBytes(source.getBlob(layer, either), layer.size, what))
+    } catch (error) {
+      if (!isCosignetError(error, ...BLOB_FAULTS)) throw error
+      payloads.set(blob, error)
     }
-  }
-  try {
-    await Promise.all(Array.from({ length: Math.min(PARALLEL_BLOBS, distinct.size) }, work))
-  } catch (error) {
-    // The rest is not waited for.
-    failed.abort()
-    throw error
-  }
+  })
   return payloads
 }
 

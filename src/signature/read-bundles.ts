@@ -2,6 +2,7 @@ import { CosignetError, collectBytes, type ErrorCode, isCosignetError, LIMITS } 
 import type { Descriptor, Digest, ImageSource } from '../oci/index.ts'
 import { parseBundle, type UntrustedBundle } from './bundle-format.ts'
 import { isBundle, isUntold } from './bundle-referrers.ts'
+import { inParallel } from './in-parallel.ts'
 
 /** A referrer that calls itself a bundle: what it holds, unverified, or why that is none. */
 export type FoundBundle = ReadBundle | UnreadableBundle
@@ -117,28 +118,4 @@ function faultOf(error: unknown, referrer: Digest): UnreadableBundle {
 
 function unreadable(referrer: Digest, message: string): UnreadableBundle {
   return { referrer, failure: 'bundle-unreadable', message }
-}
-
-const PARALLEL = 6
-
-/** Works on a few at a time and keeps their order; where one fails, the rest is not waited for. */
-async function inParallel<T, R>(
-  items: readonly T[],
-  signal: AbortSignal | undefined,
-  work: (item: T, signal: AbortSignal) => Promise<R>,
-): Promise<readonly R[]> {
-  if (items.length === 0) return []
-  const failed = new AbortController()
-  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
-  const results: R[] = []
-  const queue = items.entries()
-  const lane = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await work(item, either)
-  }
-  try {
-    await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, lane))
-  } finally {
-    failed.abort()
-  }
-  return results
 }
